@@ -1,0 +1,190 @@
+"""A conversation about some media: reading them, answering, and what a person sees of it, as a stream of events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videollm.chat import VideoChat
+from videollm.errors import CancelledError, VideoLLMError
+from videollm.media import Medium, ReadOptions
+
+from .events import Done, Event, Failed, MediumView, Reading, TextPiece, VideoReady
+from .looking import look_at
+
+if TYPE_CHECKING:
+    from videollm.model.modeling import VideoLLM
+
+_logger = logging.getLogger(__name__)
+_STOPPED = "Stopped before the answer began."
+_STUMBLED = "Something went wrong inside the program; its log on the server says what. You can go on asking."
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange as a person sees it.
+
+    Attributes:
+        question: What was asked; ``None`` where the program speaks by itself (a file that could not be read).
+        text: The answer as far as it has come, or what went wrong.
+        failed: Whether ``text`` says what went wrong.
+        remembered: Whether the model's own history holds the exchange.
+    """
+
+    question: str | None
+    text: str = ""
+    failed: bool = False
+    remembered: bool = False
+
+
+class _Chat(VideoChat):
+    """A chat whose media can be looked at anew in the middle of the conversation."""
+
+    def replace_media(self, media: Sequence[Medium]) -> None:
+        """Puts media, encoded again, in the places of those that are there; the turns stay."""
+        self._media = self._untold = tuple(media)
+
+
+class Conversation:
+    """Media, turns, and what the model keeps of them.
+
+    Args:
+        model: The model.
+        model_lock: Held while the model works.
+        options: How media are looked at.
+    """
+
+    def __init__(self, model: VideoLLM, model_lock: threading.Lock, options: ReadOptions) -> None:
+        self.options = options
+        self.unreadable: set[Path] = set()
+        self._model = model
+        self._model_lock = model_lock
+        self._stop = threading.Event()
+        self._turns: list[Turn] = []
+        self._views: list[MediumView] = []
+        self._chat = _Chat(model)
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The exchanges so far, oldest first; the last one grows while its answer is written."""
+        return tuple(self._turns)
+
+    @property
+    def views(self) -> tuple[MediumView, ...]:
+        """The media, in order."""
+        return tuple(self._views)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the media, in order."""
+        return [view.path for view in self._views]
+
+    def read(self, paths: Sequence[Path]) -> Iterator[Event]:
+        """Reads further files; one that cannot be read is reported and left out."""
+        self._stop.clear()
+        for path in paths:
+            if self._stop.is_set():
+                return
+            yield Reading(path)
+            yield from self._guarded(self._read(path), path)
+
+    def ask(self, question: str, options: ReadOptions, sampling: dict[str, Any]) -> Iterator[Event]:
+        """Answers a question, after reading the media again where ``options`` differ from how they were read."""
+        self._stop.clear()
+        self._turns.append(Turn(question))
+        yield from self._guarded(self._ask(question, options, sampling))
+
+    def refuse(self, question: str, message: str) -> Failed:
+        """Takes a question down as one that cannot be answered, and says why."""
+        self._turns.append(Turn(question, message, failed=True))
+        return Failed(message)
+
+    def stop(self) -> None:
+        """Ends the running work after the token or the file it is at; may be called from any thread."""
+        self._stop.set()
+        self._chat.stop()
+
+    def undo(self) -> str | None:
+        """Takes the last question and its answer back, with failures behind it.
+
+        Returns:
+            The question, or ``None`` if there was none.
+        """
+        while self._turns:
+            turn = self._turns.pop()
+            if turn.remembered:
+                self._chat.undo()
+            if turn.question is not None:
+                return turn.question
+        return None
+
+    def _read(self, path: Path) -> Iterator[Event]:
+        with self._model_lock:
+            view, medium = look_at(self._model, path, self.options)
+            self._chat.add(medium)
+        self._views.append(view)
+        yield VideoReady(view)
+
+    def _ask(self, question: str, options: ReadOptions, sampling: dict[str, Any]) -> Iterator[Event]:
+        if options != self.options:
+            yield from self._look_again(options)
+        with self._model_lock, closing(self._chat.stream(question, **sampling)) as pieces:
+            if self._stop.is_set():  # before the stream began: it has not heard of it
+                raise CancelledError(_STOPPED)
+            for piece in pieces:
+                self._write(text=self._turns[-1].text + piece)
+                yield TextPiece(piece)
+        answer = self._chat.last_answer
+        assert answer is not None
+        self._write(text=answer.text, remembered=True)
+        yield Done(answer)
+
+    def _look_again(self, options: ReadOptions) -> Iterator[Event]:
+        """Reads all media with other options; the conversation goes on about what is seen now."""
+        views: list[MediumView] = []
+        media: list[Medium] = []
+        for path in self.paths:
+            if self._stop.is_set():
+                raise CancelledError(_STOPPED)
+            yield Reading(path)
+            with self._model_lock:
+                view, medium = look_at(self._model, path, options)
+            views.append(view)
+            media.append(medium)
+        self._chat.replace_media(media)
+        self.options, self._views = options, views
+        for view in views:
+            yield VideoReady(view)
+
+    def _guarded(self, events: Iterable[Event], path: Path | None = None) -> Iterator[Event]:
+        """Passes events on; an error becomes the last of them, and a message in the conversation."""
+        try:
+            yield from events
+        except VideoLLMError as error:
+            yield self._fail(_without_directories(str(error), [*self.paths, *([path] if path else [])]), path)
+        except Exception:
+            _logger.exception("while answering")
+            yield self._fail(_STUMBLED, path)
+
+    def _fail(self, message: str, path: Path | None) -> Failed:
+        if path is None:
+            self._write(text=message, failed=True)
+        else:
+            self.unreadable.add(path)
+            self._turns.append(Turn(None, message, failed=True))
+        return Failed(message, path)
+
+    def _write(self, **changes: Any) -> None:
+        self._turns[-1] = replace(self._turns[-1], **changes)
+
+
+def _without_directories(message: str, paths: Iterable[Path]) -> str:
+    """Where a server keeps uploads means nothing to the person: files are called by their names."""
+    for path in paths:
+        message = message.replace(str(path), path.name)
+    return message

@@ -1,0 +1,79 @@
+"""What a session reports while it looks at media and answers: plain values that any face can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videollm.values import Answer, VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFrame:
+    """A frame that the model saw.
+
+    Attributes:
+        time_s: Its true time in the file, in seconds.
+        jpeg: The picture, small, as JPEG.
+    """
+
+    time_s: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MediumView:
+    """A video or image of the conversation, as a person can inspect it.
+
+    Attributes:
+        path: The file.
+        info: What the file says about itself.
+        frames: The frames the model saw, in order of time.
+        visual_tokens: How many visual tokens they became.
+        notices: What the person should know: signs of damage.
+    """
+
+    path: Path
+    info: VideoInfo
+    frames: tuple[SeenFrame, ...]
+    visual_tokens: int
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file is about to be read."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class VideoReady:
+    """A medium has been read and encoded, or again with other settings."""
+
+    view: MediumView
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer is finished, complete or stopped."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something did not work; ``message`` is one line for a person, ``path`` the file at fault, if it was one."""
+
+    message: str
+    path: Path | None = None
+
+
+Event = Reading | VideoReady | TextPiece | Done | Failed

@@ -1,0 +1,125 @@
+"""The parts of the page that are plain HTML: players, the strip of frames the model saw, the line about costs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from videollm.values import Answer
+
+from .events import MediumView, SeenFrame
+
+_CANNOT_PLAY = "This browser cannot play this kind of file. The model reads it all the same: the frames below are what it saw."
+
+_ENDINGS = {"cancelled": ("stopped",), "length": ("cut short: raise “Answer tokens, at most”",)}
+
+
+def clock(seconds: float, *, decimals: int = 0) -> str:
+    """Returns ``m:ss``, from one hour on ``h:mm:ss``, rounded half up at the given decimal."""
+    scale = 10**decimals
+    ticks = int(seconds * scale + 0.5)
+    whole, fraction = divmod(ticks, scale)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{fraction:0{decimals}d}" if decimals else text
+
+
+def players(views: Sequence[MediumView]) -> str:
+    """Returns a player (or the picture) and the facts of each medium, in the order of the conversation."""
+    return "".join(_player(number, view) for number, view in enumerate(views))
+
+
+def strips(views: Sequence[MediumView]) -> str:
+    """Returns for each medium the frames that the model saw with their times; a click takes the player there."""
+    several = len(views) > 1
+    return "".join(_strip(number, view, several) for number, view in enumerate(views))
+
+
+def reading(path: Path) -> str:
+    """Returns the line shown while a file is being read."""
+    return f'<p class="look reading" role="status">Reading {escape(path.name)} …</p>'
+
+
+def receipt(lines: Sequence[tuple[str, int, int]]) -> str:
+    """Returns what the next answer would look at: for each medium its name, frames and most visual tokens."""
+    return "".join(
+        f'<p class="receipt">{escape(name)}: {_counted(frames, "frame")}, at most {_counted(tokens, "visual token")}</p>'
+        for name, frames, tokens in lines
+    )
+
+
+def problem(line: str) -> str:
+    """Returns the line that says what is wrong with a setting."""
+    return f'<p class="notice" role="alert">{escape(line)}</p>'
+
+
+def usage(answer: Answer) -> str:
+    """Returns what an answer cost as one small line, with the spans it rests on and what else should be known."""
+    cost = answer.usage
+    facts = [
+        *_ENDINGS.get(answer.finish_reason, ()),
+        _counted(cost.frames, "frame"),
+        _counted(cost.visual_tokens, "visual token"),
+        f"{_counted(cost.prompt_tokens, 'prompt token')} ({cost.cached_tokens} kept)",
+        _counted(cost.completion_tokens, "answer token"),
+        f"{sum(cost.seconds.values()):.1f} s",
+    ]
+    spent = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in cost.seconds.items())
+    evidence = "".join(_evidence(span.start_s, span.end_s, span.video) for span in answer.evidence)
+    notices = "".join(f'<p class="notice">{escape(notice)}</p>' for notice in answer.notices)
+    return f'<p class="usage" title="{escape(spent)}">{" · ".join(facts)}{evidence}</p>{notices}'
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _evidence(start_s: float, end_s: float, video: int) -> str:
+    span = f"{clock(start_s)}–{clock(end_s)}"
+    return f' <button class="jump" data-medium="{video}" data-seek="{start_s:.3f}">{span}</button>'
+
+
+def _player(number: int, view: MediumView) -> str:
+    name, source = escape(view.path.name), f"gradio_api/file={quote(str(view.path))}"
+    attributes = f'data-player="{number}" src="{escape(source)}"'
+    if _is_picture(view):
+        medium = f'<img {attributes} alt="{name}">'
+    else:
+        medium = f'<video {attributes} controls playsinline preload="metadata" aria-label="{name}"></video>'
+    note = f'<p class="unplayable" hidden>{_CANNOT_PLAY}</p>'
+    return f'<figure class="medium">{medium}{note}<figcaption>{_facts(view)}</figcaption></figure>'
+
+
+def _is_picture(view: MediumView) -> bool:
+    return view.info.kind == "image" or view.info.container == "gif"
+
+
+def _facts(view: MediumView) -> str:
+    info = view.info
+    facts = [f"{info.width} × {info.height}", info.codec]
+    if info.kind == "video":
+        facts = [clock(info.duration_s), *facts, f"{info.fps:.3g} fps"]
+    line = f"<b>{escape(view.path.name)}</b> {escape(' · '.join(facts))}"
+    return line + "".join(f'<span class="notice">{escape(notice)}</span>' for notice in view.notices)
+
+
+def _strip(number: int, view: MediumView, named: bool) -> str:
+    name = escape(view.path.name)
+    frames = "".join(_frame(number, frame) for frame in view.frames)
+    title = f"What the model saw of {name}" if named else "What the model saw"
+    cost = f"{_counted(len(view.frames), 'frame')}, {_counted(view.visual_tokens, 'visual token')}"
+    heading = f'<p class="seen"><b>{title}</b> {cost}</p>'
+    return f'<section class="look" aria-label="Frames seen of {name}">{heading}<ol class="strip">{frames}</ol></section>'
+
+
+def _frame(number: int, frame: SeenFrame) -> str:
+    time = clock(frame.time_s, decimals=1)
+    picture = f"data:image/jpeg;base64,{base64.b64encode(frame.jpeg).decode('ascii')}"
+    return (
+        f'<li><button data-medium="{number}" data-seek="{frame.time_s:.3f}" aria-label="Go to {time}">'
+        f'<img src="{picture}" alt=""><span>{time}</span></button></li>'
+    )

@@ -1,0 +1,106 @@
+"""One person's session: the conversation that is open, and what begins a new one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videollm.media import ReadOptions
+
+from .conversation import Conversation, Turn
+from .events import Event, MediumView
+from .looking import plan_look
+
+if TYPE_CHECKING:
+    from videollm.model.modeling import VideoLLM
+
+
+class ChatSession:
+    """What one person has open; knows neither Gradio nor HTTP.
+
+    One piece of work runs at a time. :meth:`stop` and :meth:`clear` may be called from any thread: running work then
+    ends by itself, and what it still writes goes to the conversation that was left.
+
+    Args:
+        model: The model.
+        model_lock: Held while the model works; shared by all sessions of a service.
+    """
+
+    def __init__(self, model: VideoLLM, model_lock: threading.Lock) -> None:
+        self._model = model
+        self._model_lock = model_lock
+        self._conversation = self._new()
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The exchanges so far, oldest first; the last one grows while its answer is written."""
+        return self._conversation.turns
+
+    @property
+    def views(self) -> tuple[MediumView, ...]:
+        """The media of the conversation, in order."""
+        return self._conversation.views
+
+    def holds(self, paths: Sequence[Path]) -> bool:
+        """Whether these are the media of the conversation, files that could not be read aside."""
+        return self._readable(paths) == self._conversation.paths
+
+    def set_media(self, paths: Sequence[Path], options: ReadOptions) -> Iterator[Event]:
+        """Makes these files the media of the conversation.
+
+        Files added behind those that are there are read and the conversation goes on; any other change begins a new
+        one. A file that cannot be read is reported, and tried again only after it has been taken away.
+        """
+        self._conversation.unreadable &= set(paths)
+        if self.holds(paths):
+            return
+        known = self._conversation.paths
+        if self._readable(paths)[: len(known)] != known:
+            self.clear()
+            known = []
+        if not known:
+            self._conversation.options = options
+        yield from self._conversation.read(self._readable(paths)[len(known) :])
+
+    def ask(self, question: str, options: ReadOptions, **sampling: Any) -> Iterator[Event]:
+        """Answers a question.
+
+        Args:
+            question: The question.
+            options: How the media are looked at; where they were not read so, they are read again.
+            sampling: Fields of ``GenerationSettings`` that differ from their defaults.
+        """
+        return self._conversation.ask(question, options, sampling)
+
+    def refuse(self, question: str, message: str) -> Event:
+        """Takes a question down as one that cannot be answered, and says why."""
+        return self._conversation.refuse(question, message)
+
+    def receipt(self, options: ReadOptions) -> list[tuple[str, int, int]]:
+        """Says what a look with these options would take: for each medium its name, frames and most visual tokens.
+
+        Raises:
+            ConfigError: An option is out of range.
+        """
+        return [(view.path.name, *plan_look(self._model, view.info, options)) for view in self.views]
+
+    def stop(self) -> None:
+        """Ends the running work after the token or the file it is at."""
+        self._conversation.stop()
+
+    def undo(self) -> str | None:
+        """Takes the last question and its answer back; returns the question, or ``None`` if there was none."""
+        return self._conversation.undo()
+
+    def clear(self) -> None:
+        """Forgets media, turns and what the model keeps of them."""
+        self._conversation.stop()
+        self._conversation = self._new()
+
+    def _new(self) -> Conversation:
+        return Conversation(self._model, self._model_lock, ReadOptions())
+
+    def _readable(self, paths: Sequence[Path]) -> list[Path]:
+        return [path for path in paths if path not in self._conversation.unreadable]

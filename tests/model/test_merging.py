@@ -1,0 +1,272 @@
+"""Token merging against a literal, slow reading of the papers, and the properties that hold for any input."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from videollm.errors import ConfigError
+from videollm.model.merging import average_groups, memory_tokens, merge_runs, merge_schedule, merge_tokens
+
+GRID = 2**16
+
+
+def literal_merge(tokens, target, *, sizes=None, heads=1, share=0.5, order="source"):
+    """One row of tokens merged in loops: a list of (size, sum of features, source indices), step by step.
+
+    ``order="longvlm"`` lays the survivors out as LongVLM does between steps: unmerged even tokens by falling
+    similarity, then the odd ones.
+    """
+    count, width = tokens.shape
+    sizes = torch.ones(count) if sizes is None else sizes
+    groups = [(sizes[i], sizes[i] * tokens[i], [i]) for i in range(count)]
+    while len(groups) > target:
+        step = min(max(1, int(share * len(groups))), len(groups) - target)
+        metric = [
+            functional.normalize((total / size).view(heads, width // heads).mean(0), dim=0)
+            for size, total, _ in groups
+        ]
+        best = {}
+        for a in range(0, len(groups), 2):
+            similarities = [round(float(metric[a] @ metric[b]) * GRID) for b in range(1, len(groups), 2)]
+            highest = max(similarities)
+            best[a] = (highest, 2 * similarities.index(highest) + 1)
+        by_similarity = sorted(best, key=lambda a: -best[a][0])
+        merged, rest = by_similarity[:step], by_similarity[step:]
+        result = dict(enumerate(groups))
+        for a in merged:
+            b = best[a][1]
+            result[b] = tuple(left + right for left, right in zip(result[b], groups[a], strict=True))
+            del result[a]
+        layout = [*rest, *range(1, len(groups), 2)] if order == "longvlm" else sorted(result)
+        groups = [result[i] for i in layout]
+    return sorted(groups, key=lambda group: sum(sizes[i] * i for i in group[2]) / group[0])
+
+
+def seeded(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def row_groups(sources):
+    """The groups of one row as lists of source indices, in the order of the kept tokens."""
+    return [(sources == kept).nonzero()[:, 0].tolist() for kept in range(int(sources.max()) + 1)]
+
+
+@st.composite
+def cases(draw, max_tokens=40):
+    """Batches of tokens with a target, sizes, heads and a share."""
+    count = draw(st.integers(1, max_tokens))
+    target = draw(st.integers(1, count))
+    heads, dims, batch = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**32 - 1))
+    tokens = seeded(seed, batch, count, heads * dims)
+    sizes = torch.randint(1, 6, (batch, count), generator=torch.Generator().manual_seed(seed)).float()
+    return tokens, target, sizes, heads, draw(st.sampled_from([0.5, 0.3, 0.1]))
+
+
+def test_the_schedule_regenerates_the_published_lists():
+    assert merge_schedule(2560, 30) == [1280, 640, 320, 160, 80, 40, 10]
+    assert merge_schedule(5760, 50) == [2880, 1440, 720, 360, 180, 90, 40]
+
+
+@given(st.integers(1, 500), st.data())
+def test_a_schedule_ends_exactly_at_the_target_and_never_takes_more_than_its_share(count, data):
+    target = data.draw(st.integers(1, count))
+    share = data.draw(st.floats(0.01, 0.5))
+    left = count
+    for step in merge_schedule(count, target, share):
+        assert 1 <= step <= max(1, share * left)
+        left -= step
+    assert left == target
+
+
+@pytest.mark.parametrize(("count", "target"), [(4, 5), (4, 0), (0, 0)])
+def test_an_impossible_target_is_refused_with_both_numbers(count, target):
+    with pytest.raises(ConfigError, match=f"{count} tokens into {target}"):
+        merge_schedule(count, target)
+
+
+@pytest.mark.parametrize("share", [0, 0.6, -1])
+def test_a_share_outside_its_range_is_refused(share):
+    with pytest.raises(ConfigError, match="above 0 and at most"):
+        merge_schedule(4, 2, share)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ConfigError, match="width 10, got 3"):
+        merge_tokens(torch.zeros(1, 4, 10), 2, heads=3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases(max_tokens=24))
+def test_merging_equals_the_literal_reference(case):
+    tokens, target, sizes, heads, share = case
+    merged = merge_tokens(tokens, target, sizes=sizes, heads=heads, share=share)
+    for row in range(len(tokens)):
+        expected = literal_merge(tokens[row], target, sizes=sizes[row], heads=heads, share=share)
+        assert row_groups(merged.sources[row]) == [sorted(members) for _, _, members in expected]
+        torch.testing.assert_close(merged.sizes[row], torch.stack([size for size, _, _ in expected]))
+        torch.testing.assert_close(
+            merged.tokens[row],
+            torch.stack([total / size for size, total, _ in expected]),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+def test_longvlms_algorithm_finds_the_same_tokens_for_its_own_kind_of_schedule():
+    """Their layout between steps differs from ours only once a step is no half, which is the last."""
+    tokens = seeded(0, 320, 64)
+    ours = merge_tokens(tokens[None], 30, heads=4)
+    theirs = literal_merge(tokens, 30, heads=4, order="longvlm")
+    assert row_groups(ours.sources[0]) == [sorted(members) for _, _, members in theirs]
+
+
+@settings(deadline=None, max_examples=100)
+@given(cases())
+def test_tokens_sizes_and_positions_are_conserved_and_traced(case):
+    tokens, target, sizes, heads, share = case
+    positions = seeded(1, *sizes.shape, 2)
+    merged = merge_tokens(tokens, target, sizes=sizes, positions=positions, heads=heads, share=share)
+    assert merged.tokens.shape == (len(tokens), target, tokens.shape[2])
+    torch.testing.assert_close(merged.sizes.sum(1), sizes.sum(1))
+    torch.testing.assert_close(
+        torch.einsum("bm,bmc->bc", merged.sizes, merged.tokens),
+        torch.einsum("bn,bnc->bc", sizes, tokens),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    one_hot = functional.one_hot(merged.sources, target) * sizes[..., None]
+    means = one_hot / one_hot.sum(1, keepdim=True)
+    torch.testing.assert_close(merged.tokens, means.mT @ tokens, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(merged.positions, means.mT @ positions, rtol=1e-4, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=100)
+@given(cases())
+def test_kept_tokens_stand_in_the_order_of_their_mean_source_index(case):
+    tokens, target, sizes, heads, share = case
+    merged = merge_tokens(tokens, target, sizes=sizes, heads=heads, share=share)
+    for sources, weights in zip(merged.sources, sizes, strict=True):
+        means = [sum(weights[i] * i for i in group) / weights[group].sum() for group in row_groups(sources)]
+        assert all(earlier <= later + 1e-4 for earlier, later in pairwise(means))
+
+
+@settings(deadline=None, max_examples=40)
+@given(cases())
+def test_a_row_merges_alike_alone_and_in_any_batch(case):
+    tokens, target, sizes, heads, share = case
+    together = merge_tokens(tokens, target, sizes=sizes, heads=heads, share=share)
+    for row in reversed(range(len(tokens))):
+        alone = merge_tokens(
+            tokens[row : row + 1], target, sizes=sizes[row : row + 1], heads=heads, share=share
+        )
+        assert torch.equal(alone.sources[0], together.sources[row])
+        torch.testing.assert_close(alone.tokens[0], together.tokens[row])
+
+
+def test_repeated_frames_merge_alike_alone_and_in_any_batch():
+    """Equal patches tie; the rounding of a batched matrix product must not choose between them."""
+    frame = seeded(3, 1, 37, 48).repeat(1, 5, 1)
+    batch = torch.cat([frame, seeded(4, 6, 185, 48)])
+    for share in (0.5, 0.2):
+        alone = merge_tokens(frame, 20, share=share)
+        assert torch.equal(alone.sources[0], merge_tokens(batch, 20, share=share).sources[0])
+        assert torch.equal(alone.sources[0], merge_tokens(batch.flip(0), 20, share=share).sources[-1])
+
+
+def test_equal_patches_merge_before_different_ones():
+    """With a small share, what resembles nothing survives untouched."""
+    backdrop = seeded(5, 1, 8)
+    tokens = backdrop.repeat(60, 1)
+    tokens[[7, 24]] = seeded(6, 2, 8)
+    merged = merge_tokens(tokens[None], 5, share=0.1)
+    assert [7] in row_groups(merged.sources[0])
+    assert [24] in row_groups(merged.sources[0])
+
+
+def test_the_same_input_gives_the_same_output_bit_for_bit():
+    tokens = seeded(7, 3, 100, 32)
+    first, second = merge_tokens(tokens, 13), merge_tokens(tokens.clone(), 13)
+    assert torch.equal(first.tokens, second.tokens)
+    assert torch.equal(first.sources, second.sources)
+
+
+def test_as_many_tokens_as_wanted_pass_unchanged():
+    tokens = seeded(8, 2, 9, 4)
+    merged = merge_tokens(tokens, 9)
+    assert torch.equal(merged.tokens, tokens)
+    assert torch.equal(merged.sizes, torch.ones(2, 9))
+
+
+def test_half_precision_tokens_are_summed_in_single_precision():
+    tokens = seeded(9, 2, 600, 8).bfloat16()
+    merged = merge_tokens(tokens, 2)
+    exact = merge_tokens(tokens.float(), 2)
+    assert merged.tokens.dtype == torch.bfloat16
+    assert torch.equal(merged.sources, exact.sources)
+    assert torch.equal(merged.tokens, exact.tokens.bfloat16())
+
+
+def test_autocast_does_not_touch_the_similarities():
+    tokens = seeded(10, 2, 200, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = merge_tokens(tokens, 20)
+    assert torch.equal(inside.sources, merge_tokens(tokens, 20).sources)
+    assert inside.tokens.dtype == torch.float32
+
+
+def test_inputs_too_large_to_compare_at_once_are_compared_in_parts_with_the_same_result():
+    """1,500 x 1,500 similarities are held at once, five times as many are not."""
+    tokens = seeded(11, 5, 3000, 4)
+    assert torch.equal(merge_tokens(tokens, 11).sources[3], merge_tokens(tokens[3:4], 11).sources[0])
+
+
+def test_gradients_pass_to_every_token_by_its_share():
+    tokens = seeded(12, 1, 50, 6).double().requires_grad_()
+    sizes = torch.arange(1.0, 51)[None]
+    merged = merge_tokens(tokens, 7, sizes=sizes)
+    merged.tokens.sum().backward()
+    shares = sizes / merged.sizes.gather(1, merged.sources)
+    torch.testing.assert_close(tokens.grad, shares[..., None].expand_as(tokens).double())
+
+
+def test_runs_of_different_lengths_merge_as_if_each_were_alone():
+    lengths, targets = [12, 7, 12, 1, 12], [5, 7, 5, 1, 3]
+    tokens, sizes, positions = seeded(13, 44, 6), torch.arange(1.0, 45), seeded(14, 44, 3)
+    merged = merge_runs(tokens, lengths, targets, sizes=sizes, positions=positions, heads=2, share=0.4)
+    kept = 0
+    columns = [torch.split(column, lengths) for column in (tokens, sizes, positions, merged.sources)]
+    for run, weights, places, sources, target in zip(*columns, targets, strict=True):
+        alone = merge_tokens(
+            run[None], target, sizes=weights[None], positions=places[None], heads=2, share=0.4
+        )
+        part = slice(kept, kept + target)
+        torch.testing.assert_close(merged.tokens[part], alone.tokens[0])
+        torch.testing.assert_close(merged.sizes[part], alone.sizes[0])
+        torch.testing.assert_close(merged.positions[part], alone.positions[0])
+        assert torch.equal(sources - kept, alone.sources[0])
+        kept += target
+
+
+def test_groups_are_averaged_by_size():
+    averaged = average_groups(
+        torch.tensor([[[1.0], [4.0], [10.0]]]),
+        torch.tensor([[0, 0, 1]]),
+        2,
+        sizes=torch.tensor([[2.0, 1.0, 5.0]]),
+    )
+    assert averaged.tokens.tolist() == [[[2.0], [10.0]]]
+    assert averaged.sizes.tolist() == [[3.0, 5.0]]
+    assert averaged.positions is None
+
+
+def test_memory_is_the_deepest_class_tokens_averaged_over_frames():
+    cls_LTC = seeded(15, 5, 3, 4)
+    torch.testing.assert_close(
+        memory_tokens(cls_LTC, 2), torch.stack([cls_LTC[3].mean(0), cls_LTC[4].mean(0)])
+    )
+    assert memory_tokens(cls_LTC, 0).shape == (0, 4)

@@ -1,0 +1,74 @@
+"""Settings of training runs: shipped files, overrides and clear refusals."""
+
+from pathlib import Path
+
+import pytest
+from videollm_train.config import POCKET_CHAIN, LanguagePretraining, load_chain, load_settings
+
+from videollm.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_file_loads(path):
+    assert load_settings(path).stage
+
+
+def test_the_chain_of_the_built_in_model_is_complete_and_in_order():
+    stages = [settings.stage for settings in load_chain(CONFIGS / "pocket")]
+    assert stages == [
+        "tokenizer",
+        "pretrain-vision",
+        "pretrain-language",
+        "assemble",
+        "features",
+        "align",
+        "instruct",
+    ]
+    assert len(stages) == len(POCKET_CHAIN)
+
+
+def test_paths_of_a_chain_lie_in_its_run_directory(tmp_path):
+    chain = dict(zip(POCKET_CHAIN, load_chain(CONFIGS / "pocket", out=tmp_path), strict=True))
+    assert chain["align"].model == tmp_path / "start"
+    assert chain["instruct"].features == tmp_path / "features"
+
+
+def test_overrides_reach_into_nested_settings():
+    settings = load_settings(CONFIGS / "pocket" / "language.yaml", ("steps=7", "optimizer.lr=0.5", "shape.layers=1"))
+    assert isinstance(settings, LanguagePretraining)
+    assert (settings.steps, settings.optimizer.lr, settings.shape.layers) == (7, 0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("step=7", r"language\.yaml: step: unknown key, did you mean 'steps'\?"),
+        ("optimizer.lr=-1", r"optimizer\.lr: .*greater than 0"),
+        ("steps", r"key=value, got 'steps'"),
+        ("seed.x=1", r"'seed' is a single value"),
+        ("stage=dance", r"stage must be one of tokenizer, .*got 'dance'"),
+    ],
+)
+def test_a_wrong_override_is_refused_in_one_line(override, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_settings(CONFIGS / "pocket" / "language.yaml", (override,))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_override_of_the_chain_must_name_a_stage():
+    with pytest.raises(ConfigError, match="written stage:key=value"):
+        load_chain(CONFIGS / "pocket", ("steps=3",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read"), ("a: [", "not valid YAML"), ("- 1", "expected a mapping of settings, got list")],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, message):
+    path = tmp_path / "settings.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        load_settings(path)

@@ -1,0 +1,197 @@
+"""The training loop on a model small enough to follow: exact resume, accumulation, records and refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from videollm_train.checkpoint import load_newest_checkpoint
+from videollm_train.config import OptimizerSettings, RunSettings
+from videollm_train.loop import fit
+from videollm_train.optimization import build_optimizer, set_trainable, trainable_table
+from videollm_train.task import Loss
+
+from videollm.errors import CheckpointError, ConfigError, DataError
+
+
+class Squares(Dataset):
+    """Micro batches of a noisy regression; item i depends on i alone."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __getitem__(self, index):
+        random = torch.Generator().manual_seed(index)
+        inputs = torch.randn(self.size, 3, generator=random)
+        return {"inputs": inputs, "targets": inputs.square().sum(1, keepdim=True), "supervised": self.size}
+
+
+class Regression:
+    """A task with dropout, so that resuming has to restore randomness too."""
+
+    def __init__(self, size=4, spoil_at=None):
+        torch.manual_seed(5)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1))
+        self.dataset = Squares(size)
+        self.spoil_at, self.calls = spoil_at, 0
+
+    def loss(self, model, batch):
+        self.calls += 1
+        total = (model(batch["inputs"]) - batch["targets"]).square().sum()
+        return Loss(total * (float("nan") if self.calls == self.spoil_at else 1.0))
+
+    def evaluate(self):
+        return {"zero": 0.0}
+
+    def export(self, directory: Path):
+        directory.mkdir()
+        torch.save(self.model.state_dict(), directory / "weights.pt")
+
+
+def settings(**changes):
+    values = {
+        "stage": "test",
+        "steps": 6,
+        "batch_size": 4,
+        "precision": "fp32",
+        "workers": 0,
+        "log_every": 1,
+        "evaluate_every": 3,
+        "save_every": 2,
+        "optimizer": OptimizerSettings(lr=0.05, warmup_steps=2),
+    }
+    return RunSettings(**{**values, **changes})
+
+
+def weights(run):
+    return torch.load(run / "final" / "weights.pt", weights_only=True)
+
+
+def losses(run):
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(event["step"], event["loss"]) for event in events if "loss" in event]
+
+
+class Interrupted(Exception):
+    """Stands for a crash in the middle of a step."""
+
+
+@pytest.mark.parametrize("crash_at", [1, 3, 4, 6])
+def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at):
+    fit(Regression(), settings(), tmp_path / "whole")
+
+    task = Regression()
+    compute = task.loss
+
+    def crash(model, batch):
+        if task.calls == crash_at - 1:
+            raise Interrupted
+        return compute(model, batch)
+
+    task.loss = crash
+    with pytest.raises(Interrupted):
+        fit(task, settings(), tmp_path / "parts")
+    fit(Regression(), settings(), tmp_path / "parts", resume=True)
+
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    for name, weight in weights(tmp_path / "whole").items():
+        assert torch.equal(weight, weights(tmp_path / "parts")[name]), name
+
+
+def test_accumulated_micro_batches_equal_one_large_batch(tmp_path):
+    class Halves(Dataset):
+        def __getitem__(self, index):
+            whole = Squares(8)[index // 2]
+            part = slice(0, 3) if index % 2 == 0 else slice(3, 8)
+            return {**{key: whole[key][part] for key in ("inputs", "targets")}, "supervised": part.stop - part.start}
+
+    def without_dropout(size):
+        task = Regression(size)
+        task.model[1] = nn.Identity()
+        return task
+
+    large, small = without_dropout(8), without_dropout(8)
+    small.dataset = Halves()
+    fit(large, settings(), tmp_path / "large")
+    fit(small, settings(accumulation=2), tmp_path / "small")
+    for name, weight in weights(tmp_path / "large").items():
+        torch.testing.assert_close(weight, weights(tmp_path / "small")[name], msg=name)
+
+
+def test_the_loss_falls(tmp_path):
+    fit(Regression(size=64), settings(steps=150, save_every=150, evaluate_every=150), tmp_path / "run")
+    values = [value for _, value in losses(tmp_path / "run")]
+    assert sum(values[-20:]) < 0.6 * sum(values[:20])
+
+
+def test_a_run_leaves_settings_log_plot_and_result(tmp_path):
+    fit(Regression(), settings(), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert record["settings"]["steps"] == 6
+    assert "torch" in record["versions"]
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    assert (tmp_path / "run" / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
+    with pytest.raises(DataError, match="step 2: loss nan"):
+        fit(Regression(spoil_at=3), settings(), tmp_path / "run")
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path):
+    with pytest.raises(ConfigError, match="exists; give --resume"):
+        fit(Regression(), settings(), tmp_path)
+
+
+def test_a_half_written_checkpoint_is_never_loaded(tmp_path):
+    fit(Regression(), settings(), tmp_path / "run")
+    root = tmp_path / "run" / "checkpoints"
+    (root / ".partial-0000099-1").mkdir()
+    (root / ".partial-0000099-1" / "state.pt").write_bytes(b"half")
+    assert load_newest_checkpoint(tmp_path / "run")["step"] == 6
+    assert not list(root.glob(".partial-*"))
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(tmp_path, capsys):
+    fit(Regression(), settings(), tmp_path / "run")
+    older, newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
+    content = bytearray((newest / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / "state.pt").write_bytes(content)
+    assert load_newest_checkpoint(tmp_path / "run")["step"] == 4
+    assert "step-0000006 is damaged" in capsys.readouterr().err
+
+    (older / "state.pt").unlink()
+    with pytest.raises(CheckpointError, match="all 2 checkpoints are damaged"):
+        load_newest_checkpoint(tmp_path / "run")
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    fit(Regression(), settings(save_every=1), tmp_path / "run")
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["step-0000005", "step-0000006"]
+
+
+def test_exactly_the_named_parameters_are_trained():
+    model = Regression().model
+    set_trainable(model, ("3.",))
+    assert [name for name, weight in model.named_parameters() if weight.requires_grad] == ["3.weight", "3.bias"]
+    assert trainable_table(model).splitlines()[-1].split() == ["all", "9", "41"]
+    with pytest.raises(ConfigError, match=r"starts with 'lora'"):
+        set_trainable(model, ("lora",))
+
+
+def test_components_have_learning_rates_of_their_own():
+    model = Regression().model
+    optimizer = build_optimizer(model, OptimizerSettings(lr=0.1, component_lr={"3.": 0.5}, weight_decay=0.2))
+    rates = {
+        id(weight): (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
+    found = {name: rates[id(weight)] for name, weight in model.named_parameters()}
+    assert found == {"0.weight": (0.1, 0.2), "0.bias": (0.1, 0.0), "3.weight": (0.5, 0.2), "3.bias": (0.5, 0.0)}
+    with pytest.raises(ConfigError, match="no trainable parameter: vision"):
+        build_optimizer(model, OptimizerSettings(lr=0.1, component_lr={"vision": 0.5}))

@@ -1,0 +1,76 @@
+"""``videollm train``: light enough that listing the commands imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_POCKET = "pocket"
+_EPILOG = """Examples:
+  videollm train pocket --out runs/pocket          the built-in model, from nothing
+  videollm train align --config configs/pocket/align.yaml --out runs/align steps=200 optimizer.lr=5e-4
+  videollm train instruct --config my.yaml --out runs/mine --resume
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb ``train`` to the command line."""
+    app.command("train", epilog=_EPILOG)(train)
+
+
+def train(
+    stage: Annotated[
+        str, typer.Argument(help="tokenizer, pretrain, assemble, features, align, instruct, or pocket for all of them.")
+    ],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Single settings as key=value; dots reach inside.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of the stage's settings; for pocket the directory of all of them.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory of the run; refused if it exists.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings, train nothing.")] = False,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores by default.")] = None,
+) -> None:
+    """Trains one stage of a model, or the built-in model from nothing."""
+    from videollm.errors import ConfigError
+
+    from .config import load_settings
+
+    if out is None and not dry_run:
+        raise ConfigError("give the run a directory with --out")
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if stage == _POCKET:
+        _train_pocket(config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run)
+        return
+    if config is None:
+        raise ConfigError(f"training stage {stage!r} needs its settings: --config FILE")
+    settings = load_settings(config, tuple(overrides or ()))
+    if settings.stage.partition("-")[0] != stage:
+        raise ConfigError(f"{config} is for stage {settings.stage!r}, not {stage!r}")
+    if dry_run or out is None:
+        typer.echo(settings.model_dump_json(indent=2))
+        return
+    from .programs import run_stage
+
+    run_stage(settings, out, resume=resume)
+
+
+def _train_pocket(configs: Path, out: Path | None, overrides: tuple[str, ...], *, resume: bool, dry_run: bool) -> None:
+    from videollm.errors import ConfigError
+
+    from .config import load_chain
+
+    if dry_run or out is None:
+        for settings in load_chain(configs, overrides):
+            typer.echo(settings.model_dump_json(indent=2))
+        return
+    if out.exists() and not resume:
+        raise ConfigError(f"{out} exists; give --resume to go on with it, or another directory")
+    from .programs import make_pocket
+
+    typer.echo(make_pocket(configs, out, overrides))

@@ -1,0 +1,325 @@
+"""Training settings: one typed class per stage, read from YAML, overridable as ``key=value``.
+
+The classes are schema, defaults and documentation in one place; a YAML file lists only what differs. Unknown keys are
+refused with the nearest valid name, so that a misspelt setting never trains the wrong thing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from videollm.errors import ConfigError
+from videollm.synthetic.questions import KINDS
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StageSettings(Settings):
+    """Settings of one stage, which a file names."""
+
+    stage: str
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class OptimizerSettings(Settings):
+    """AdamW with a linear warm-up and a cosine decay."""
+
+    lr: float = Field(gt=0)
+    """Peak learning rate."""
+    component_lr: dict[str, float] = {}
+    """Peak learning rate of single components, by the prefix of their parameters' names; the longest match wins."""
+    weight_decay: float = Field(0.05, ge=0)
+    """Decay of matrices; vectors (biases, norms) are not decayed."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup_steps: int = Field(100, ge=0)
+    final_lr_ratio: float = Field(0.02, ge=0, le=1)
+    """Learning rate at the last step as a share of the peak."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+
+
+class RunSettings(StageSettings):
+    """What every stage with a training loop has in common."""
+
+    seed: int = 0
+    steps: int = Field(gt=0)
+    """Optimizer steps."""
+    batch_size: int = Field(gt=0)
+    """Samples of one micro batch on one process."""
+    accumulation: int = Field(1, gt=0)
+    """Micro batches of one optimizer step."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = False
+    """Compile the trained towers with torch's inductor: needs a C++ compiler, about 1.5 times as fast on a CPU."""
+    workers: int = Field(1, ge=0)
+    """Processes that prepare batches ahead of the model; 0 prepares them in the training process."""
+    log_every: int = Field(20, gt=0)
+    evaluate_every: int = Field(500, gt=0)
+    save_every: int = Field(500, gt=0)
+    keep_checkpoints: int = Field(2, gt=0)
+    optimizer: OptimizerSettings
+
+
+class WorldSettings(Settings):
+    """Which part of the pocket world is trained on; all of it by default."""
+
+    wishes: dict[str, Any] = {}
+    """Keyword arguments of ``sample_clip``, such as ``{shots: 1, backdrop: plain}``."""
+    kinds: tuple[str, ...] = KINDS
+    """Kinds of questions."""
+
+
+class VisionShape(Settings):
+    """Sizes of the CLIP-ViT that is trained from scratch."""
+
+    image_size: int = 96
+    patch_size: int = 8
+    hidden_size: int = 192
+    layers: int = 4
+    heads: int = 3
+    intermediate_size: int = 768
+
+
+class LanguageShape(Settings):
+    """Sizes of the Llama-type language model that is trained from scratch."""
+
+    hidden_size: int = 192
+    layers: int = 5
+    heads: int = 3
+    intermediate_size: int = 384
+    context: int = 2048
+
+
+class VisionPretraining(RunSettings):
+    """The ViT learns to see single rendered frames: caption loss plus a contrastive loss."""
+
+    stage: Literal["pretrain-vision"]
+    world: WorldSettings = WorldSettings()
+    shape: VisionShape = VisionShape()
+    caption_layers: int = 2
+    """Depth of the caption head, which is thrown away afterwards."""
+    contrastive_weight: float = Field(0.1, ge=0)
+    patch_weight: float = Field(0.5, ge=0)
+    frames_per_clip: int = Field(4, gt=0)
+    """Sampling a clip costs more than rendering one of its frames."""
+    degrade_share: float = Field(0.3, ge=0, le=1)
+    """Share of frames that go through a real codec."""
+    evaluation_frames: int = 256
+
+
+class LanguagePretraining(RunSettings):
+    """The language model learns the world's language by next-token prediction on world text."""
+
+    stage: Literal["pretrain-language"]
+    world: WorldSettings = WorldSettings()
+    tokenizer: Path
+    shape: LanguageShape = LanguageShape()
+    context_weight: float = Field(0.1, ge=0)
+    """Weight of tokens outside the assistant's turns (what the user says and the log of the clip)."""
+    clips: int = Field(8000, gt=0)
+    """How many clips the texts are about; each is asked about anew every time."""
+    turns: int = 8
+    """Questions in one text."""
+    description_share: float = Field(0.15, ge=0, le=1)
+    """Share of turns that ask for a description instead of a question of one kind."""
+    evaluation_questions: int = 256
+
+
+class TuningSettings(RunSettings):
+    """What stages 1 and 2 have in common: a whole model, and clips whose frozen features are cached on disk."""
+
+    model: Path
+    """Checkpoint directory to start from."""
+    features: Path
+    """Directory of cached features, made with ``videollm train features``."""
+    turns: int = Field(gt=0)
+    """Exchanges in one training conversation."""
+    budgets: dict[int, float] = {}
+    """Token budgets and the share of samples that is trained at each; the rest gets all tokens (nested queries)."""
+    trained: tuple[str, ...] = ("compressor.", "projector.")
+    """Prefixes of the names of parameters that are trained in full."""
+    evaluation_questions: int = 210
+
+
+class LoraSettings(Settings):
+    """Low-rank adaptation of the language model's linear layers."""
+
+    rank: int = Field(32, gt=0)
+    alpha: float = Field(64.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Alignment(TuningSettings):
+    """Stage 1: compressor and projector learn to speak to the frozen language model, from captions."""
+
+    stage: Literal["align"]
+
+
+class Instruction(TuningSettings):
+    """Stage 2: questions, descriptions and dialogues; LoRA on the language model besides."""
+
+    stage: Literal["instruct"]
+    kinds: tuple[str, ...] = KINDS
+    """Kinds of questions."""
+    lora: LoraSettings = LoraSettings()
+    description_share: float = Field(0.1, ge=0, le=1)
+    """Share of turns that ask for a description instead of a question of one kind."""
+    dialogue_share: float = Field(0.25, ge=0, le=1)
+    """Share of conversations whose later questions refer to earlier ones."""
+
+
+class TokenizerSettings(StageSettings):
+    """A sentencepiece tokenizer trained on world text."""
+
+    stage: Literal["tokenizer"]
+    seed: int = 0
+    pieces: int = Field(800, gt=300)
+    """Vocabulary size, byte pieces included."""
+    clips: int = Field(4000, gt=0)
+    """How many clips' texts are read."""
+
+
+class Assembly(StageSettings):
+    """What a fresh model is made of."""
+
+    stage: Literal["assemble"]
+    vision: Path
+    """Directory of the pretrained CLIP-ViT."""
+    language: Path
+    """Directory of the pretrained language model and its tokenizer."""
+    seed: int = 0
+    model: dict[str, Any] = {}
+    """Further settings of the model's configuration: ``compressor``, ``video``, ``projector``, ``vision_layer`` …"""
+
+
+class FeatureSettings(StageSettings):
+    """Which clips' features are cached."""
+
+    stage: Literal["features"]
+    world: WorldSettings = WorldSettings()
+    model: Path
+    """Checkpoint directory whose ViT and merging make the features."""
+    seed: int
+    """Seed of the first clip; the others follow."""
+    clips: int = Field(gt=0)
+    split: Literal["train", "test"] = "train"
+    degrade_share: float = Field(0.3, ge=0, le=1)
+    """Share of clips whose frames go through a real codec."""
+
+
+# What makes the built-in model, in order: names of the YAML files and of the runs' folders.
+POCKET_CHAIN = ("tokenizer", "vision", "language", "start", "features", "align", "instruct")
+
+STAGES: dict[str, type[StageSettings]] = {
+    "tokenizer": TokenizerSettings,
+    "assemble": Assembly,
+    "features": FeatureSettings,
+    "pretrain-vision": VisionPretraining,
+    "pretrain-language": LanguagePretraining,
+    "align": Alignment,
+    "instruct": Instruction,
+}
+
+
+def load_settings(path: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")) -> StageSettings:
+    """Reads a stage's settings.
+
+    Args:
+        path: YAML file with at least ``stage`` and what has no default.
+        overrides: ``key=value`` strings; dots reach into nested settings, values are YAML.
+        out: Directory that ``{out}`` stands for in the file's paths.
+
+    Returns:
+        The settings of the class that belongs to the file's stage.
+
+    Raises:
+        ConfigError: The file is missing or malformed, a key is unknown or a value is out of range.
+    """
+    fields = _read_yaml(path, out)
+    for override in overrides:
+        _apply_override(fields, override)
+    kind = STAGES.get(str(fields.get("stage")))
+    if kind is None:
+        raise ConfigError(f"{path}: stage must be one of {', '.join(STAGES)}, got {fields.get('stage')!r}")
+    return parse_settings(kind, fields, str(path))
+
+
+def load_chain(configs: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")) -> list[StageSettings]:
+    """Reads the settings of every stage of ``POCKET_CHAIN``.
+
+    Args:
+        configs: Directory of the stages' YAML files.
+        overrides: ``stage:key=value`` changes of single settings, where ``stage`` is the name of its file.
+        out: Directory of all runs.
+
+    Raises:
+        ConfigError: As :func:`load_settings`, or an override names no stage.
+    """
+    changes: dict[str, list[str]] = {name: [] for name in POCKET_CHAIN}
+    for override in overrides:
+        name, _, change = override.partition(":")
+        if name not in changes:
+            raise ConfigError(f"an override of the chain is written stage:key=value, got {override!r}")
+        changes[name].append(change)
+    return [load_settings(configs / f"{name}.yaml", tuple(changes[name]), out=out) for name in POCKET_CHAIN]
+
+
+def parse_settings(kind: type[S], fields: dict[str, Any], source: str) -> S:
+    """Validates ``fields`` as settings of class ``kind``.
+
+    Raises:
+        ConfigError: One line that names the first offending key and, for an unknown one, the nearest valid key.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"]
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(first["loc"][-1]), _all_keys(kind), n=1)
+            reason = "unknown key" + (f", did you mean {near[0]!r}?" if near else "")
+        raise ConfigError(f"{source}: {key}: {reason}") from error
+
+
+def _read_yaml(path: Path, out: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8").replace("{out}", str(out)))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(fields).__name__}")
+    return fields
+
+
+def _apply_override(fields: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise ConfigError(f"an override is written key=value, got {override!r}")
+    *parents, last = key.split(".")
+    for parent in parents:
+        fields = fields.setdefault(parent, {})
+        if not isinstance(fields, dict):
+            raise ConfigError(f"{override!r}: {parent!r} is a single value, it has no keys below it")
+    fields[last] = yaml.safe_load(value)
+
+
+def _all_keys(kind: type[Settings]) -> list[str]:
+    keys = list(kind.model_fields)
+    for field in kind.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            keys += _all_keys(field.annotation)
+    return keys

@@ -1,0 +1,176 @@
+"""Cached features: what the frozen ViT and the parameter-free merging make of clips, kept on disk.
+
+    videollm train features --config configs/pocket/align.yaml
+
+Stages 1 and 2 never change the ViT, so each clip is rendered, encoded and merged once and read many times. The files
+are safetensors, one a shard of clips; a shard appears under its name only when it is complete, so an interrupted run
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from videollm.errors import DataError
+from videollm.model.modeling import VideoLLM
+from videollm.model.preprocessing import prepare_frames
+from videollm.model.segments import MergedSegments
+from videollm.model.settings import VideoSettings
+from videollm.synthetic.files import degrade
+from videollm.synthetic.reading import plan_clip
+from videollm.synthetic.rendering import render_frames
+from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.scenes import Clip
+from videollm.values import FramePlan
+
+from .config import FeatureSettings
+
+SHARD_CLIPS = 64
+
+
+def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *, workers: int = 1) -> None:
+    """Renders, encodes and merges the clips of ``wanted`` into ``directory``; shards that are there are kept.
+
+    Raises:
+        DataError: ``directory`` holds features of other clips or of another encoder.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    video = dataclasses.asdict(model.config.video)
+    record = {"clips": wanted.model_dump(mode="json"), "encoder": encoder_fingerprint(model), "video": video}
+    _claim(directory, record)
+    missing = [shard for shard in range(_shards(wanted)) if not _shard_path(directory, shard).exists()]
+    for shard in missing:
+        indices = range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips))
+        clips = torch.utils.data.DataLoader(
+            _RenderedClips(model, wanted, indices), batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+        )
+        tensors: dict[str, torch.Tensor] = {}
+        for index, (frames, plan) in zip(indices, clips, strict=True):
+            merged = _merge(model, frames, plan)
+            tensors |= {f"{index}/{name}": part for name, part in merged.to_tensors(torch.float16).items()}
+        _write_shard(_shard_path(directory, shard), tensors)
+
+
+class FeatureStore:
+    """Reads cached features, one clip at a time, without loading a whole shard."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            record = json.loads((directory / "features.json").read_text("utf-8"))
+        except OSError as error:
+            raise DataError(f"{directory}: no features here; make them with 'videollm train features'") from error
+        self.encoder: str = record["encoder"]
+        self.contents = FeatureSettings(**record["clips"])
+        self._video = VideoSettings(**record["video"])
+        self._directory = directory
+        self._open: dict[int, Any] = {}
+        self._orders: dict[int, np.ndarray] = {}
+        self._clips: dict[int, Clip] = {}  # sampling a clip costs more than asking a question about it
+
+    def __len__(self) -> int:
+        return self.contents.clips
+
+    def draw(self, sample: int, seed: int) -> int:
+        """Returns the clip that the ``sample``-th training sample is about: all clips in turn, each round shuffled."""
+        epoch, position = divmod(sample, len(self))
+        if epoch not in self._orders:
+            self._orders = {epoch: np.random.default_rng((seed, epoch)).permutation(len(self))}
+        return int(self._orders[epoch][position])
+
+    def clip(self, index: int) -> Clip:
+        """Returns the clip whose features :meth:`load` gives."""
+        if index not in self._clips:
+            self._clips[index] = sample_cached_clip(self.contents, index)
+        return self._clips[index]
+
+    def plan(self, index: int) -> FramePlan:
+        """Returns the resolved frame plan of clip ``index``."""
+        return plan_clip(self.clip(index), self._video)
+
+    def load(self, index: int) -> MergedSegments:
+        """Returns the merged segments of clip ``index``, features in float32."""
+        shard = index // SHARD_CLIPS
+        if shard not in self._open:
+            self._open[shard] = safe_open(_shard_path(self._directory, shard), framework="pt")
+        names = [field.name for field in dataclasses.fields(MergedSegments)]
+        tensors = {name: self._open[shard].get_tensor(f"{index}/{name}") for name in names}
+        return MergedSegments.from_tensors(
+            {name: part.float() if part.dtype == torch.float16 else part for name, part in tensors.items()}
+        )
+
+
+def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
+    """Returns clip ``index`` of a feature set; sets of different seeds share no clip."""
+    return sample_clip((wanted.seed << 40) + index, wanted.split, **wanted.world.wishes)
+
+
+def encoder_fingerprint(model: VideoLLM) -> str:
+    """Returns a hash of everything cached features depend on: the ViT's weights, and how clips are sampled and merged."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in sorted(model.vision.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.float().numpy().tobytes())
+    settings = model.config.to_dict()
+    kept = {key: settings[key] for key in ("image", "video")}
+    kept["merging"] = {key: settings["compressor"][key] for key in ("kind", "merged_tokens", "merge_heads")}
+    digest.update(json.dumps(kept, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+class _RenderedClips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
+    """Frames of clips, prepared for the ViT, with their resolved plans."""
+
+    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
+        self._video, self._image = model.config.video, model.config.image
+        self._wanted, self._indices = wanted, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, FramePlan]:
+        index = self._indices[position]
+        clip, rng = sample_cached_clip(self._wanted, index), np.random.default_rng((self._wanted.seed, index))
+        plan = plan_clip(clip, self._video)
+        frames_THW3 = render_frames(clip, plan.times_s)
+        if rng.random() < self._wanted.degrade_share:
+            frames_THW3 = degrade(frames_THW3, rng)
+        return prepare_frames(frames_THW3, self._image), plan
+
+
+@torch.no_grad()
+def _merge(model: VideoLLM, frames_T3HW: torch.Tensor, plan: FramePlan) -> MergedSegments:
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = model.vision(frames_T3HW)
+    return model.compressor.merge_only(seen.patches_TPC.float(), seen.cls_LTC.float(), plan)
+
+
+def _shards(wanted: FeatureSettings) -> int:
+    return -(-wanted.clips // SHARD_CLIPS)
+
+
+def _shard_path(directory: Path, shard: int) -> Path:
+    return directory / f"shard-{shard:05d}.safetensors"
+
+
+def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    save_file(tensors, partial)
+    partial.rename(path)
+
+
+def _claim(directory: Path, record: dict[str, Any]) -> None:
+    """Makes sure that everything in a directory was made alike."""
+    path = directory / "features.json"
+    if path.exists() and json.loads(path.read_text("utf-8")) != record:
+        raise DataError(f"{directory} holds features of other clips or another encoder; use a new directory")
+    path.write_text(json.dumps(record), encoding="utf-8")

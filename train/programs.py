@@ -1,0 +1,95 @@
+"""From settings to finished runs: single stages, and the chain that makes the built-in model from nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from videollm.checkpoints import load_model
+from videollm.errors import ConfigError
+
+from .assemble import assemble
+from .config import (
+    POCKET_CHAIN,
+    Alignment,
+    Assembly,
+    FeatureSettings,
+    Instruction,
+    LanguagePretraining,
+    RunSettings,
+    StageSettings,
+    TokenizerSettings,
+    VisionPretraining,
+    load_chain,
+)
+from .features import write_features
+from .loop import fit
+from .pretrain_language import LanguageTask
+from .pretrain_vision import VisionTask
+from .task import Task
+from .tokenizer import train_tokenizer
+from .tuning import TuningTask
+
+
+def run_stage(settings: StageSettings, out: Path, *, resume: bool = False) -> None:
+    """Runs one stage into the directory ``out``.
+
+    Raises:
+        ConfigError: ``out`` exists and ``resume`` was not asked for.
+    """
+    if out.exists() and not resume:
+        raise ConfigError(f"{out} exists; give --resume to go on with it, or another directory")
+    match settings:
+        case TokenizerSettings():
+            train_tokenizer(out, pieces=settings.pieces, clips=settings.clips, seed=settings.seed)
+        case Assembly():
+            assemble(settings, out)
+        case FeatureSettings():
+            write_features(load_model(str(settings.model), device="cpu"), settings, out)
+        case RunSettings():
+            fit(build_task(settings), settings, out, resume=resume)
+
+
+def build_task(settings: RunSettings) -> Task:
+    """Returns the task that a stage's settings describe."""
+    tasks: dict[type[RunSettings], Callable[..., Task]] = {
+        VisionPretraining: VisionTask,
+        LanguagePretraining: LanguageTask,
+        Alignment: TuningTask,
+        Instruction: TuningTask,
+    }
+    return tasks[type(settings)](settings)
+
+
+def make_pocket(configs: Path, out: Path, overrides: tuple[str, ...] = ()) -> Path:
+    """Makes the built-in model from nothing: every stage of ``POCKET_CHAIN``, in order.
+
+    A stage that is done is kept, one that was interrupted is resumed.
+
+    Args:
+        configs: Directory of the stages' YAML files.
+        out: Directory of all runs.
+        overrides: ``stage:key=value`` changes of single settings.
+
+    Returns:
+        The finished checkpoint's directory.
+    """
+    for name, settings in zip(POCKET_CHAIN, load_chain(configs, overrides, out=out), strict=True):
+        run = out / name
+        if (run / _DONE).exists():
+            continue
+        print(f"== {name}", file=sys.stderr, flush=True)
+        run_stage(settings, run, resume=run.exists())
+        (run / _DONE).touch()
+    return out / POCKET_CHAIN[-1] / "final"
+
+
+def install(checkpoint: Path, package: Path) -> None:
+    """Copies a finished checkpoint's files over those of the built-in model."""
+    for file in checkpoint.iterdir():
+        shutil.copy(file, package / file.name)
+
+
+_DONE = ".done"

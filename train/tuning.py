@@ -1,0 +1,148 @@
+"""Stages 1 and 2: the whole model learns from conversations about clips whose frozen features are cached.
+
+    videollm train align    --config configs/pocket/align.yaml    --out runs/pocket/align
+    videollm train instruct --config configs/pocket/instruct.yaml --out runs/pocket/instruct
+
+Stage 1 (captions) trains compressor and projector while the language model is frozen. Stage 2 (questions, descriptions,
+dialogues) trains the same and LoRA on the language model. Both run on one task; they differ in what is asked and in
+what is trained.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from torch.utils.data import Dataset
+
+from videollm.checkpoints import load_model
+from videollm.errors import DataError
+from videollm.evaluation.world import evaluate_world
+from videollm.model.modeling import VideoLLM
+from videollm.model.processing import VideoLLMProcessor
+from videollm.model.prompting import VisualLayout
+from videollm.synthetic.scenes import Clip
+from videollm.values import Message
+
+from .balance import AnswerBalance
+from .config import Alignment, Instruction, TuningSettings
+from .conversations import as_messages, describing, following, questioning
+from .features import FeatureStore, encoder_fingerprint
+from .loop import unwrap
+from .optimization import set_trainable
+from .task import Batch, Loss, text_batch
+
+_MARK = "<video>"
+
+
+class ClipConversations(Dataset[Batch]):
+    """Micro batches of conversations about cached clips; item ``i`` depends on the settings and ``i`` alone."""
+
+    def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
+        self._settings, self._store = settings, store
+        self._plan_tokens = model.plan_tokens
+        self._balance = AnswerBalance(settings.kinds) if isinstance(settings, Instruction) else None
+        self._processor: VideoLLMProcessor = model.processor
+        self._video = model.config.video
+
+    def __getitem__(self, index: int) -> Batch:
+        rows, videos, token_plans = [], [], []
+        for position in range(self._settings.batch_size):
+            sample = index * self._settings.batch_size + position
+            rng = random.Random(self._settings.seed * 1_000_003 + sample)
+            number = self._store.draw(sample, self._settings.seed)
+            clip, plan = self._store.clip(number), self._store.plan(number)
+            token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng))
+            layout = VisualLayout.of(plan, token_plan)
+            rows.append(self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False))
+            videos.append(self._store.load(number))
+            token_plans.append(token_plan)
+        return {**text_batch(self._processor, rows), "videos": videos, "plans": token_plans}
+
+    def _messages(self, clip: Clip, rng: random.Random) -> list[Message]:
+        turns = self._settings.turns
+        if not isinstance(self._settings, Instruction) or self._balance is None:
+            pairs = describing(clip, rng, turns)
+        elif rng.random() < self._settings.dialogue_share:
+            pairs = following(clip, rng, turns)
+        else:
+            pairs = questioning(clip, rng, turns, self._balance, self._settings.description_share)
+        return as_messages(pairs, _MARK)
+
+
+class TuningTask:
+    """The stage, as the loop wants it."""
+
+    def __init__(self, settings: Alignment | Instruction) -> None:
+        self._settings = settings
+        torch.manual_seed(settings.seed)
+        self.model: VideoLLM = load_model(str(settings.model), device="cpu")
+        self._processor: VideoLLMProcessor = self.model.processor
+        store = FeatureStore(settings.features)
+        if store.encoder != encoder_fingerprint(self.model):
+            raise DataError(f"{settings.features} was made by another encoder than that of {settings.model}")
+        self._peft: PeftModel | None = None
+        trained = settings.trained
+        if isinstance(settings, Instruction):
+            self._peft = _add_lora(self.model, settings)
+            trained = (*trained, *(name for name, _ in self.model.named_parameters() if "lora_" in name))
+        set_trainable(self.model, trained)
+        self.dataset = ClipConversations(settings, self.model, store)
+        if settings.compile:
+            # Short rows are trained faster by plain matrix products than by fused attention on a CPU.
+            self.model.language_model.set_attn_implementation("eager")
+            self.model.language_model.model.compile(dynamic=True)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        videollm: VideoLLM = unwrap(model)
+        device = batch["input_ids"].device
+        rows = videollm.project_segments([video.to(device) for video in batch["videos"]], batch["plans"])
+        logits_BLV = model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            visual_tokens=torch.cat(rows),
+            use_cache=False,
+        ).logits
+        labels_BL = batch["labels"][:, 1:]
+        wanted_BL = labels_BL != -100
+        total = F.cross_entropy(logits_BLV[:, :-1][wanted_BL].float(), labels_BL[wanted_BL], reduction="sum")
+        return Loss(total)
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean accuracy over the kinds of the pocket world on held-out clips."""
+        wanted = self._settings.evaluation_questions
+        report = evaluate_world(self.model, questions=wanted, seed=7, descriptions=False, pairs=0)
+        return {"accuracy": report.mean.value}
+
+    def export(self, directory: Path) -> None:
+        """Writes a whole checkpoint; LoRA is folded into the language model."""
+        if self._peft is not None:
+            self.model = self._peft.merge_and_unload()
+        self.model.save_pretrained(directory)
+        self._processor.save_pretrained(directory)
+
+
+def _add_lora(model: VideoLLM, settings: Instruction) -> PeftModel:
+    """Puts LoRA into the linear layers of the language model's blocks, in place."""
+    config = LoraConfig(
+        r=settings.lora.rank,
+        lora_alpha=settings.lora.alpha,
+        lora_dropout=settings.lora.dropout,
+        target_modules=r".*language_model\.model\.layers\..*_proj",
+    )
+    return get_peft_model(model, config)
+
+
+def _draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:
+    """Draws a token budget by its share; what the shares leave is the full number of tokens."""
+    drawn: Any = rng.random()
+    for budget, share in budgets.items():
+        if drawn < share:
+            return budget
+        drawn -= share
+    return None

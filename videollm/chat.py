@@ -1,0 +1,300 @@
+"""A conversation about videos and images: each encoded once, asked as often as one likes.
+
+    from videollm import VideoChat, load_model
+
+    chat = VideoChat(load_model("pocket"), "clip.mp4")
+    answer = chat.ask("What happens first?")
+    for piece in chat.stream("And then?"):
+        print(piece, end="")
+
+A second question touches neither the video nor what the language model has read already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from .errors import ConfigError, ContextOverflowError, DataError
+from .media import Frames, Medium, ReadOptions, Source, load_medium
+from .model.generation import PromptCache, TextStream, stream_generate
+from .model.modeling import VideoLLM
+from .model.processing import VideoLLMProcessor
+from .model.prompting import count_marks, escape_marks, format_time
+from .values import Answer, EncodedVideo, GenerationSettings, Message, Usage
+from .video.reading import Backend
+
+#: One medium, at any point of its way into the model.
+Media: TypeAlias = "Source | Frames | Medium | EncodedVideo"
+
+_MARK = "<video>\n"
+# Share of the context that older turns must leave free for an answer.
+_ANSWER_SHARE = 4
+
+
+class VideoChat:
+    """A conversation with one model. For one thread at a time; only :meth:`stop` may be called from another.
+
+    Attributes:
+        model: The model that answers.
+        last_answer: The last answer, as far as it got; ``None`` before the first.
+    """
+
+    def __init__(
+        self,
+        model: VideoLLM,
+        media: Media | Iterable[Media] = (),
+        *,
+        max_visual_tokens: int | None = None,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        backend: Backend = "auto",
+        system: str | None = None,
+    ) -> None:
+        """Reads and encodes the media.
+
+        Args:
+            model: A model of :func:`~videollm.checkpoints.load_model`.
+            media: Paths of videos and images, pictures in memory, encoded videos, or a sequence of any of them.
+            max_visual_tokens: Most visual tokens of each; ``None`` for the checkpoint's own setting.
+            fps: Frames to look at in each second; ``None`` for the checkpoint's own setting.
+            max_frames: Most frames of each; ``None`` for the checkpoint's own setting.
+            start_s: Start of the window that is looked at, in seconds.
+            end_s: End of the window.
+            backend: Who decodes: ``"auto"``, ``"pyav"`` or ``"decord"``.
+            system: A system prompt.
+
+        Raises:
+            UnreadableVideoError: A file cannot be read; one line for a person.
+            ConfigError: A setting is out of range, or the model has no processor.
+            DataError: An encoded video is of another model.
+        """
+        self.model = model
+        self.last_answer: Answer | None = None
+        self._processor = _processor_of(model)
+        self._options = ReadOptions(start_s, end_s, fps, max_frames, max_visual_tokens, backend)
+        self._system = () if system is None else (Message("system", system),)
+        self._turns: tuple[Message, ...] = ()
+        self._media: tuple[Medium, ...] = ()
+        self._untold: tuple[Medium, ...] = ()
+        self._cache = PromptCache()
+        self._stopping = threading.Event()
+        self._open: Generator[str, None, None] | None = None
+        self.add(media)
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The turns so far, oldest first, with a ``<video>`` mark where each medium stands."""
+        return self._turns
+
+    @property
+    def videos(self) -> tuple[EncodedVideo, ...]:
+        """All media of the conversation in the order of their marks, those of the next turn last."""
+        return tuple(medium.encoded for medium in self._media)
+
+    def add(self, media: Media | Iterable[Media]) -> None:
+        """Reads and encodes more media; they stand in the next question.
+
+        Raises:
+            UnreadableVideoError: A file cannot be read; then none is added.
+            ConfigError: A setting is out of range.
+            DataError: An encoded video is of another model.
+        """
+        read = tuple(load_medium(self.model, medium, self._options) for medium in _each(media))
+        for medium in read:
+            _check_origin(self.model, medium.encoded)
+        self._media += read
+        self._untold += read
+
+    def ask(self, question: str, **settings: Any) -> Answer:
+        """Answers a question.
+
+        Args:
+            question: What is asked.
+            **settings: Fields of :class:`~videollm.values.GenerationSettings`: ``max_new_tokens``, ``temperature``,
+                ``top_p``, ``repetition_penalty``, ``stop``, ``seed``.
+
+        Returns:
+            The answer with its costs and with what the person should know besides.
+
+        Raises:
+            ConfigError: The question is empty, or a setting is unknown or out of range.
+            ContextOverflowError: The media and the question alone are too long for the language model.
+        """
+        for _ in self.stream(question, **settings):
+            pass
+        assert self.last_answer is not None
+        return self.last_answer
+
+    def stream(self, question: str, **settings: Any) -> Iterator[str]:
+        """Answers a question in pieces, as they come; :attr:`last_answer` is the whole once they have ended.
+
+        Closing the stream (or leaving its loop) stops the work, and so does :meth:`stop`. The answer then stays in the
+        conversation as far as it got. An answer that is still open when the next question comes is closed first.
+
+        Args:
+            question: What is asked.
+            **settings: As for :meth:`ask`.
+
+        Raises:
+            ConfigError: The question is empty, or a setting is unknown or out of range.
+            ContextOverflowError: The media and the question alone are too long for the language model (when the first
+                piece is asked for).
+        """
+        chosen = _generation_settings(settings)
+        if not question.strip():
+            raise ConfigError("the question is empty; ask something")
+        self._close()
+        self._stopping.clear()
+        self._open = self._answer(question, chosen)
+        return self._open
+
+    def stop(self) -> None:
+        """Ends the running answer before its next token; may be called from another thread."""
+        self._stopping.set()
+
+    def undo(self) -> None:
+        """Takes the last question and its answer back; media that came with it stand in the next question."""
+        self._close()
+        self._turns, self.last_answer = self._turns[:-2], None
+
+    def reset(self, *, keep_media: bool = True) -> None:
+        """Starts the conversation anew.
+
+        Args:
+            keep_media: Whether the media stay, to be asked about again; else they are forgotten too.
+        """
+        self._close()
+        self._turns, self.last_answer = (), None
+        if not keep_media:
+            self._media, self._untold = (), ()
+            self._cache.clear()
+
+    def _answer(self, question: str, settings: GenerationSettings) -> Generator[str, None, None]:
+        placed = sum(count_marks(turn.content) for turn in self._turns)
+        asked = Message("user", _MARK * (len(self._media) - placed) + escape_marks(question))
+        kept, dropped = self._fit((*self._system, *self._turns, asked), settings.max_new_tokens)
+        prompt = self._processor.render(kept, self.videos)
+        stream = stream_generate(
+            self.model,
+            prompt.input_ids,
+            torch.cat([video.tokens_KD for video in self.videos]) if self._media else None,
+            settings,
+            cache=self._cache,
+            should_stop=self._stopping.is_set,
+        )
+        notices = (*self._media_notices(), *_dropped_notice(dropped, self.model.config.context_length))
+        try:
+            yield from stream
+        except (GeneratorExit, KeyboardInterrupt):
+            stream.close()
+            self._remember(asked, stream, notices)
+            raise
+        self._remember(asked, stream, notices)
+
+    def _remember(self, asked: Message, stream: TextStream, notices: tuple[str, ...]) -> None:
+        """Takes an answer that has ended into the conversation."""
+        self._turns += (asked, Message("assistant", stream.text))
+        self._open = None
+        usage = Usage(
+            frames=sum(video.plan.frame_count for video in self.videos),
+            visual_tokens=sum(video.token_count for video in self.videos),
+            prompt_tokens=stream.prompt_tokens,
+            cached_tokens=stream.cached_tokens,
+            completion_tokens=len(stream.ids),
+            seconds={
+                "read": sum(medium.read_s for medium in self._untold),
+                "vision": sum(medium.vision_s for medium in self._untold),
+                **stream.seconds,
+            },
+        )
+        self._untold = ()
+        self.last_answer = Answer(stream.text, (), usage, stream.finish_reason or "cancelled", notices)
+
+    def _fit(
+        self, messages: tuple[Message, ...], answer_tokens: int
+    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """Leaves out the oldest turns where the context is too short; see ``VideoLLMProcessor.fit_context``."""
+        context = self.model.config.context_length
+        if context is None:
+            return messages, ()
+        try:
+            room = min(answer_tokens, context // _ANSWER_SHARE)
+            return self._processor.fit_context(messages, self.videos, context - room)
+        except ContextOverflowError:  # large media may still leave room for a short answer
+            return self._processor.fit_context(messages, self.videos, context - 1)
+
+    def _media_notices(self) -> tuple[str, ...]:
+        """What is to be said of media that no answer has spoken of yet."""
+        longest_s = getattr(self.model.config.video, "trained_max_s", None)
+        lengths = tuple(
+            notice for medium in self._untold for notice in _length_notice(medium.encoded, longest_s)
+        )
+        return (*(notice for medium in self._untold for notice in medium.notices), *lengths)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+def _each(media: Media | Iterable[Media]) -> tuple[Media, ...]:
+    if isinstance(media, str | os.PathLike | np.ndarray | Image | Frames | Medium | EncodedVideo):
+        return (media,)
+    return tuple(media)
+
+
+def _processor_of(model: VideoLLM) -> VideoLLMProcessor:
+    if model.processor is None:
+        raise ConfigError(
+            "the model has no processor; load it with load_model, or give it one with model.attach"
+        )
+    return model.processor
+
+
+def _check_origin(model: VideoLLM, encoded: EncodedVideo) -> None:
+    if encoded.fingerprint != model.fingerprint():
+        raise DataError(
+            f"{encoded.source or 'the video'} was encoded by another model (fingerprint {encoded.fingerprint}, "
+            f"this model's is {model.fingerprint()}); encode it again"
+        )
+
+
+def _generation_settings(settings: dict[str, Any]) -> GenerationSettings:
+    known = [field.name for field in dataclasses.fields(GenerationSettings)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown generation setting {name!r}: {hint}")
+    return GenerationSettings(**settings)
+
+
+def _dropped_notice(dropped: tuple[Message, ...], context: int | None) -> Iterator[str]:
+    turns = sum(message.role == "user" for message in dropped)
+    if turns:
+        oldest = (
+            "the oldest question and its answer"
+            if turns == 1
+            else f"the {turns} oldest questions and their answers"
+        )
+        yield f"the conversation is longer than the model's context of {context} tokens: it no longer sees {oldest}"
+
+
+def _length_notice(encoded: EncodedVideo, longest_s: float | None) -> Iterator[str]:
+    seconds = encoded.plan.end_s - encoded.plan.start_s
+    if longest_s is not None and seconds > longest_s + 0.5:
+        yield (
+            f"{os.path.basename(encoded.source) or 'this clip'} lasts {format_time(seconds)}, the model was trained on "
+            f"clips up to {format_time(longest_s)}: times and counts may be wrong"
+        )

@@ -1,0 +1,174 @@
+"""Loading a model by its name: strictly, onto a device, in a precision, ready to be asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import logging as transformers_logging
+
+from ..errors import CheckpointError, ConfigError, VideoLLMError
+from ..model.modeling import VideoLLM
+from ..model.processing import VideoLLMProcessor
+from .directories import ModelDirectory, find_model
+
+_DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+
+
+def load_model(
+    name_or_directory: str | os.PathLike[str],
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    load_in_4bit: bool = False,
+    load_in_8bit: bool = False,
+) -> VideoLLM:
+    """Loads a model with its processor attached, in evaluation mode. Never touches the network.
+
+    Args:
+        name_or_directory: ``"pocket"`` (built in), a checkpoint directory, or a directory with a PEFT adapter, which is
+            folded into its base (kept apart over a quantised one).
+        device: Where to put it; ``None`` or ``"auto"`` for CUDA, else Apple's MPS, else the CPU.
+        dtype: Precision; ``None`` or ``"auto"`` for float32 on the CPU and the checkpoint's own elsewhere.
+        load_in_4bit: Quantise the language model to 4 bits (bitsandbytes, NF4).
+        load_in_8bit: Quantise the language model to 8 bits (bitsandbytes).
+
+    Returns:
+        The model; ``model.processor`` prepares frames and prompts for it.
+
+    Raises:
+        UnsupportedModelError: There is no such model, or it is of another kind.
+        CheckpointError: Weights are missing, unexpected or of the wrong shape, or a file is broken.
+        ConfigError: The device is not there, or options contradict each other.
+    """
+    found = find_model(name_or_directory)
+    place = choose_device(device)
+    precision = _choose_dtype(dtype, place)
+    quantization = _quantization(precision, load_in_4bit=load_in_4bit, load_in_8bit=load_in_8bit)
+    model = _load_base(found, precision, quantization, place)
+    if found.adapter is not None:
+        model = _with_adapter(model, found.adapter, fold=quantization is None)
+    if quantization is None:
+        model.to(place)
+    model.attach(_load_processor(model, found))
+    return model.eval()
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """Returns the device that is meant, after a check that it is there.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if device is None or device == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"device {str(device)!r} cannot be used here ({reason}); try 'cpu' or 'auto'"
+        ) from error
+    return chosen
+
+
+def _choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype | str:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype is None or dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    if dtype not in _DTYPES:
+        raise ConfigError(f"dtype must be float32, bfloat16, float16 or auto, got {dtype!r}")
+    return _DTYPES[dtype]
+
+
+def _quantization(
+    precision: torch.dtype | str, *, load_in_4bit: bool, load_in_8bit: bool
+) -> BitsAndBytesConfig | None:
+    """Only the language model's layers are quantised: the visual parts are small, and their precision is seen."""
+    if load_in_4bit and load_in_8bit:
+        raise ConfigError("load_in_4bit and load_in_8bit exclude each other; give one of them")
+    if not (load_in_4bit or load_in_8bit):
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=load_in_4bit,
+        load_in_8bit=load_in_8bit,
+        llm_int8_skip_modules=[*VideoLLM.visual_parts, "lm_head"],
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if precision == "auto" else precision,
+    )
+
+
+def _load_base(
+    found: ModelDirectory,
+    precision: torch.dtype | str,
+    quantization: BitsAndBytesConfig | None,
+    device: torch.device,
+) -> VideoLLM:
+    options: dict[str, Any] = {"dtype": precision, "local_files_only": True, "use_safetensors": True}
+    if quantization is not None:
+        options |= {"quantization_config": quantization, "device_map": {"": device}}
+    was_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        model: VideoLLM = VideoLLM.from_pretrained(found.base, **options)
+    except VideoLLMError:
+        raise
+    except Exception as error:  # torch, safetensors and transformers each raise their own for broken files
+        raise CheckpointError(f"{found.name}: the weights cannot be loaded ({_one_line(error)})") from error
+    finally:
+        if was_shown:
+            transformers_logging.enable_progress_bar()
+    return model
+
+
+def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
+    """Puts a PEFT adapter over the model, after a check that it holds exactly the weights that it should."""
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    try:
+        adapted = PeftModel.from_pretrained(model, str(directory), local_files_only=True)
+        found = {
+            name.replace(".default.", ".") for name in load_file(directory / "adapter_model.safetensors")
+        }
+    except Exception as error:  # as above: every library raises its own
+        raise CheckpointError(f"{directory}: the adapter cannot be loaded ({_one_line(error)})") from error
+    wanted = set(get_peft_model_state_dict(adapted))
+    if found != wanted:
+        raise CheckpointError(
+            f"{directory}: the adapter lacks {len(wanted - found)} weights {sorted(wanted - found)[:3]} and has "
+            f"{len(found - wanted)} that do not belong {sorted(found - wanted)[:3]}"
+        )
+    folded: VideoLLM = adapted.merge_and_unload() if fold else adapted.get_base_model()
+    return folded
+
+
+def _load_processor(model: VideoLLM, found: ModelDirectory) -> VideoLLMProcessor:
+    """The tokenizer of the adapter, if it brings one, else the base's; the settings are the model's."""
+    own = found.adapter is not None and (found.adapter / "tokenizer_config.json").is_file()
+    directory = found.adapter if own else found.base
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{directory}: the tokenizer cannot be loaded ({_one_line(error)})") from error
+    return VideoLLMProcessor.for_config(model.config, tokenizer)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,90 @@
+"""``videollm ask``: one question about videos and images, the answer streamed to stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+from . import options
+
+# The sign \b keeps the lines as they are written.
+_EXAMPLES = """\b
+Examples:
+  videollm ask clip.mp4 "What happens first?"
+  videollm ask before.jpg after.jpg "How many shapes are there?"
+  echo "When does the star move?" | videollm ask clip.mp4 --start 0:10 -"""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("ask", epilog=_EXAMPLES)(ask)
+
+
+def ask(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VIDEO... QUESTION", help="Videos or images, then the question; '-' reads it from stdin."
+        ),
+    ],
+    model: options.Model = "pocket",
+    start: options.Start = None,
+    end: options.End = None,
+    fps: options.Fps = None,
+    max_frames: options.MaxFrames = None,
+    max_visual_tokens: options.MaxVisualTokens = None,
+    backend: options.Backend = "auto",
+    max_new_tokens: options.MaxNewTokens = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    load_in_4bit: options.LoadIn4bit = False,
+    load_in_8bit: options.LoadIn8bit = False,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Answer one question about videos and images."""
+    from ..media import ReadOptions
+    from .startup import ModelOptions, given, open_chat, print_notices
+
+    media, question = split_arguments(arguments)
+    chat = open_chat(
+        media,
+        ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),
+        ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
+    )
+    for piece in chat.stream(
+        question,
+        **given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed),
+    ):
+        if not as_json:
+            print(piece, end="", flush=True)
+    answer = chat.last_answer
+    assert answer is not None
+    print(
+        json.dumps({"model": model, "media": media, "question": question, **answer.to_dict()})
+        if as_json
+        else ""
+    )
+    print_notices(answer.notices)
+
+
+def split_arguments(arguments: list[str]) -> tuple[list[str], str]:
+    """Returns media and question; the question is the last argument, ``-`` stands for all of stdin.
+
+    Raises:
+        ConfigError: One of the two is missing.
+    """
+    *media, question = arguments
+    if not media or (question != "-" and Path(question).is_file()):
+        raise ConfigError(
+            f'the last argument is the question, got {question!r}; write: videollm ask clip.mp4 "…?"'
+        )
+    return media, sys.stdin.read().strip() if question == "-" else question

@@ -1,0 +1,151 @@
+"""``videollm info``: what a video holds and would cost, what a model is, or what is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options
+
+_PACKAGES = ("videollm", "torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb."""
+    app.command("info")(info)
+
+
+def info(
+    subject: Annotated[
+        str | None,
+        typer.Argument(metavar="[VIDEO|MODEL]", help="A file, 'pocket' or a checkpoint directory."),
+    ] = None,
+    model: options.Model = "pocket",
+    start: options.Start = None,
+    end: options.End = None,
+    fps: options.Fps = None,
+    max_frames: options.MaxFrames = None,
+    max_visual_tokens: options.MaxVisualTokens = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Say what a video holds and what looking at it costs, what a model is, or what is installed."""
+    if subject is None:
+        facts = describe_installation()
+    elif subject == "pocket" or Path(subject).is_dir():
+        facts = describe_model(subject)
+    else:
+        from ..media import ReadOptions
+
+        facts = describe_video(subject, model, ReadOptions(start, end, fps, max_frames, max_visual_tokens))
+    print(json.dumps(facts, default=str) if as_json else _listed(facts))
+
+
+def describe_installation() -> dict[str, Any]:
+    """Returns versions, devices, and whether the built-in model is there."""
+    import torch
+
+    from ..checkpoints import POCKET
+
+    cuda = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    mps = ["Apple MPS"] if torch.backends.mps.is_available() else []
+    return {
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "devices": [*cuda, *mps, f"CPU with {torch.get_num_threads()} threads"],
+        "built-in model": "pocket" if (POCKET / "config.json").is_file() else "not in this installation",
+    }
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Returns a model's parameters, settings, licence and what it can see, without loading it.
+
+    Raises:
+        VideoLLMError: There is no such model, or its files are broken.
+    """
+    from ..checkpoints import find_model
+    from ..checkpoints.card import count_parameters, read_card
+
+    found = find_model(name)
+    config, card = found.read_config(), read_card(found.adapter or found.base)
+    counts = count_parameters(found.base)
+    return {
+        "model": name,
+        "directory": found.base,
+        **({"adapter": found.adapter} if found.adapter else {}),
+        "what it sees": card.summary or "its card does not say",
+        "licence": card.licence or "its card does not say",
+        "parameters": {"all": sum(counts.values()), **counts},
+        "language model": {
+            "type": config["text_config"]["model_type"],
+            "context": config["text_config"].get("max_position_embeddings"),
+            "vocabulary": config["text_config"]["vocab_size"],
+        },
+        **{part: config.get(part) for part in ("video", "image", "compressor", "projector", "prompt")},
+    }
+
+
+def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
+    """Returns what a file holds, which frames a model would look at, and how many tokens they would take.
+
+    Raises:
+        VideoLLMError: The file cannot be read, there is no such model, or an option is out of range.
+    """
+    from ..checkpoints import find_model
+    from ..model.budget import plan_tokens
+    from ..model.compressor_config import CompressorConfig
+    from ..video import probe
+
+    found = probe(path)
+    checkpoint = find_model(model)
+    video, _ = checkpoint.read_reading_settings()
+    config = checkpoint.read_config()
+    plan = read_options.plan(found, video)
+    budget = (
+        video.max_visual_tokens if read_options.max_visual_tokens is None else read_options.max_visual_tokens
+    )
+    side = config["vision_config"]["image_size"] // config["vision_config"]["patch_size"]
+    tokens = plan_tokens(plan, CompressorConfig.from_dict(config["compressor"]), budget, grid=(side, side))
+    return {
+        **dataclasses.asdict(found),
+        f"plan for {model}": {
+            "frames": plan.frame_count,
+            "segments": len(plan.segments),
+            "start_s": plan.start_s,
+            "end_s": plan.end_s,
+            "times_s": [round(time, 3) for time in plan.times_s],
+            "visual tokens": tokens.total,
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _listed(facts: dict[str, Any], indent: str = "") -> str:
+    """Returns facts as an indented list for people."""
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            lines.append(f"{indent}{name}:\n{_listed(value, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{name}: {_printed(value)}")
+    return "\n".join(lines)
+
+
+def _printed(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)

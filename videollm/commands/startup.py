@@ -1,0 +1,78 @@
+"""From a command line to a conversation, the video read while torch is still being imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..checkpoints import find_model
+from ..media import ReadOptions, read_frames
+from ..video.paths import readable_path
+
+if TYPE_CHECKING:
+    from ..chat import VideoChat
+    from ..model.modeling import VideoLLM
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model, and how it is loaded; see :func:`~videollm.checkpoints.load_model`."""
+
+    name: str
+    device: str | None = None
+    dtype: str | None = None
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+
+    def load(self) -> VideoLLM:
+        """Loads the model; this imports torch."""
+        from ..checkpoints import load_model
+
+        return load_model(
+            self.name,
+            device=self.device,
+            dtype=self.dtype,
+            load_in_4bit=self.load_in_4bit,
+            load_in_8bit=self.load_in_8bit,
+        )
+
+
+def open_chat(media: Sequence[str], model_options: ModelOptions, read_options: ReadOptions) -> VideoChat:
+    """Reads the media and loads the model, both at once, and starts a conversation.
+
+    Raises:
+        VideoLLMError: The model cannot be loaded, or a medium not be read; what can be told without torch comes first.
+    """
+    video, image_size = find_model(model_options.name).read_reading_settings()
+    for path in media:
+        readable_path(path)
+    # Reading happens in worker processes; the threads only wait for them.
+    with ThreadPoolExecutor(max_workers=max(1, len(media))) as pool:
+        frames = [pool.submit(read_frames, path, video, image_size, read_options) for path in media]
+        model = model_options.load()
+        from ..chat import VideoChat
+
+        return VideoChat(
+            model,
+            [future.result() for future in frames],
+            max_visual_tokens=read_options.max_visual_tokens,
+            fps=read_options.fps,
+            max_frames=read_options.max_frames,
+            start_s=read_options.start_s,
+            end_s=read_options.end_s,
+            backend=read_options.backend,
+        )
+
+
+def print_notices(notices: Sequence[str]) -> None:
+    """Prints what the person should know besides the answer."""
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """Returns the settings that were given, without those left at ``None``."""
+    return {name: value for name, value in settings.items() if value is not None}

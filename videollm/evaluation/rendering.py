@@ -1,0 +1,126 @@
+"""A report for people: as a table in plain text, as Markdown and as a plot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .metrics import Interval
+from .report import KindScore, WorldReport
+
+_HEAD = ("kind", "asked", "accuracy", "95 %", "constant", "blind", "seeing - blind", "learnt")
+_NOTE = (
+    "constant: what the best constant answer scores, chosen with knowledge of the test. "
+    "blind: the same questions about another, randomly drawn clip. "
+    "learnt: the paired 95 % interval of seeing - blind lies above zero."
+)
+
+
+def table(report: WorldReport) -> str:
+    """Returns the report as lines of text for a terminal."""
+    rows = [_HEAD, *(_cells(score) for score in (*report.kinds, *report.descriptions))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [
+        "  ".join(_aligned(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    lines.insert(1, "-" * len(lines[0]))
+    lines.insert(2 + len(report.kinds), lines[1])
+    return "\n".join([*(line.rstrip() for line in lines), "", *summary(report)])
+
+
+def summary(report: WorldReport) -> list[str]:
+    """Returns the figures over all kinds, a line for each."""
+    pairs = "; ".join(f"{change} {_with_interval(share)}" for change, share in report.pairs.items())
+    countable = sum(score.learnt is not None for score in report.kinds)
+    return [
+        f"mean over {len(report.kinds)} kinds: {_with_interval(report.mean)}",
+        f"blind: {_with_interval(report.blind_mean)}; best constant answers: {_percent(report.constant_mean)}",
+        f"kinds learnt: {report.learnt} of {countable}",
+        f"held-out combinations: {_with_interval(report.held_out)}; others of these kinds: {_with_interval(report.shown)}",
+        f"wordings that training lacks: {_with_interval(report.new_wordings)}",
+        f"right lines of dense descriptions: {_with_interval(report.dense_lines)}",
+        f"counterfactual pairs, both right: {pairs}",
+        f"visual tokens: {report.visual_tokens:.1f} a question; TokDense {report.token_density:.3f} % a token",
+    ]
+
+
+def markdown(report: WorldReport) -> str:
+    """Returns the report as a Markdown document."""
+    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
+    head = f"| {' | '.join(_HEAD)} |\n|{'---|' * len(_HEAD)}"
+    rows = "\n".join(f"| {' | '.join(_cells(score))} |" for score in (*report.kinds, *report.descriptions))
+    figures = "\n".join(f"- {line}" for line in summary(report))
+    return (
+        f"# Accuracy on the pocket world\n\n{figures}\n\n![Accuracy by kind](report.png)\n\n{head}\n{rows}\n\n"
+        f"{_NOTE}\n\n{report.clips} clips of the test split; {settings}.\n"
+    )
+
+
+def write_report(report: WorldReport, directory: Path) -> None:
+    """Writes ``report.json``, ``report.md`` and ``report.png``."""
+    text = json.dumps(report.to_dict(), indent=2)
+    (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+    (directory / "report.md").write_text(markdown(report), encoding="utf-8")
+    plot(report, directory / "report.png")
+
+
+def plot(report: WorldReport, path: Path) -> None:
+    """Draws accuracy by kind with intervals, beside the blind and the constant baseline."""
+    from matplotlib.figure import Figure
+
+    scores = sorted(report.kinds, key=lambda score: score.accuracy.value)
+    places = range(len(scores))
+    figure = Figure(figsize=(8, 1.5 + 0.28 * len(scores)), layout="constrained")
+    axes = figure.subplots()
+    values = [100 * score.accuracy.value for score in scores]
+    below = [100 * (score.accuracy.value - score.accuracy.low) for score in scores]
+    above = [100 * (score.accuracy.high - score.accuracy.value) for score in scores]
+    axes.barh(
+        places, values, xerr=(below, above), color="tab:blue", alpha=0.75, label="seeing, with 95 % interval"
+    )
+    axes.plot([100 * score.blind.value for score in scores], places, "o", color="tab:orange", label="blind")
+    axes.plot(
+        [100 * score.constant for score in scores],
+        places,
+        "|",
+        ms=12,
+        mew=2,
+        color="black",
+        label="best constant",
+    )
+    axes.axvline(100 * report.mean.value, color="tab:blue", linestyle=":", label="mean over kinds")
+    axes.set_yticks(places, [score.kind for score in scores])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("right answers, %")
+    axes.legend(loc="lower right", fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def _cells(score: KindScore) -> tuple[str, ...]:
+    return (
+        score.kind,
+        str(score.asked),
+        _percent(score.accuracy.value),
+        _range(score.accuracy),
+        _percent(score.constant),
+        _percent(score.blind.value),
+        f"{100 * score.gain.value:+.0f} [{100 * score.gain.low:+.0f}, {100 * score.gain.high:+.0f}]",
+        {True: "yes", False: "no", None: "-"}[score.learnt],
+    )
+
+
+def _aligned(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
+
+
+def _with_interval(interval: Interval) -> str:
+    return f"{_percent(interval.value)} {_range(interval)}"
+
+
+def _range(interval: Interval) -> str:
+    return f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

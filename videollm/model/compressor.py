@@ -1,0 +1,235 @@
+"""The compressor: patches of a whole video in, few tokens in order of time out.
+
+    patches ─merge_only─▶ MergedSegments ─arrange─▶ runs of the token plan ─queries─▶ tokens_KD
+                                         ╰───────────── query (batched) ─────────────╯
+
+``merge_only`` has no weights and does not know the budget: its result may be kept on disk and used at any budget, in
+training as in chat. ``query`` fits it to a token plan and does all that is learned, for many videos at once.
+``forward`` is both in a row for one video. Merging and global memory follow LongVLM (arXiv 2404.03384), queries over
+segments Video-LLaMA (arXiv 2306.02858).
+
+Shapes: T frames, P patches a frame, C encoder width, L class tokens, K kept tokens, D width of the kept tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, DataError
+from ..values import FramePlan
+from .budget import TokenPlan, plan_tokens
+from .compressor_config import CompressorConfig
+from .merging import memory_tokens
+from .qformer import SegmentQFormer
+from .segments import MergedSegments, PaddedSegments
+from .sources import Sources, shares_from_attention
+
+__all__ = ["Compressed", "Compressor", "TokenPlan", "plan_tokens"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compressed:
+    """A compressed video.
+
+    Attributes:
+        tokens_KD: Kept tokens: memory tokens first, then those of the segments in order of time.
+        sizes_K: Patches each token stands for, float32; they sum to T·P, memory tokens counting none.
+        spans_K2: Start and end second of what each token stands for, float32.
+        counts: Tokens of each run of the token plan.
+        memory: Leading memory tokens.
+        sources: Which patches each token came from.
+    """
+
+    tokens_KD: Tensor
+    sizes_K: Tensor
+    spans_K2: Tensor
+    counts: tuple[int, ...]
+    memory: int
+    sources: Sources
+
+
+class Compressor(nn.Module):
+    """Merging, global memory and segment Q-Former, as the kind in the settings asks.
+
+    Attributes:
+        config: The settings.
+        grid: Rows and columns of patches of a frame.
+        width: Width D of the kept tokens: the Q-Former's for kinds with queries, else the encoder's.
+    """
+
+    def __init__(self, config: CompressorConfig, *, encoder_width: int, grid: tuple[int, int]) -> None:
+        """Builds the module with fresh weights (none for kinds without queries).
+
+        Args:
+            config: The settings.
+            encoder_width: Width C of the patches.
+            grid: Rows and columns of patches of a frame.
+
+        Raises:
+            ConfigError: The merge heads do not divide the width.
+        """
+        super().__init__()
+        if encoder_width % config.merge_heads:
+            raise ConfigError(
+                f"compressor.merge_heads must divide the encoder's width {encoder_width}, got {config.merge_heads}"
+            )
+        self.config = config
+        self.grid = grid
+        self.width = config.qformer.hidden_size if config.has_queries else encoder_width
+        if config.has_queries:
+            self.qformer = SegmentQFormer(
+                config.qformer, token_width=encoder_width, num_queries=config.num_queries
+            )
+            if config.memory_layers:
+                self.memory_norm = nn.LayerNorm(encoder_width)
+                self.memory_projection = nn.Linear(encoder_width, self.width)
+
+    def plan_tokens(self, plan: FramePlan, budget: int | None = None) -> TokenPlan:
+        """Says how many tokens ``plan`` will give within ``budget``; see ``videollm.model.budget``."""
+        return plan_tokens(plan, self.config, budget, grid=self.grid)
+
+    def forward(
+        self,
+        patches_TPC: Tensor,
+        cls_LTC: Tensor,
+        plan: FramePlan,
+        token_plan: TokenPlan,
+    ) -> Compressed:
+        """Compresses one video.
+
+        Args:
+            patches_TPC: Patch features in raster order.
+            cls_LTC: Class tokens of the last L hidden states, shallow before deep; L is ``config.memory_layers``.
+            plan: The frames' times and segments.
+            token_plan: What :meth:`plan_tokens` said for this plan.
+
+        Returns:
+            Exactly ``token_plan.total`` tokens.
+
+        Raises:
+            DataError: Patches, class tokens and plans do not belong together.
+        """
+        segments = self._arrange(self.merge_only(patches_TPC, cls_LTC, plan), token_plan)
+        rows, attention = self._read([segments], token_plan.counts, with_attention=True)
+        shares = None
+        if attention is not None:
+            shares = shares_from_attention(attention, token_plan.counts, segments.lengths_S.tolist())
+        merged_TP = segments.sources_N.view(patches_TPC.shape[:2])
+        sources = Sources(merged_TP, segments.sizes_M, shares, token_plan.memory)
+        return Compressed(
+            tokens_KD=self._with_memory(segments, token_plan, rows),
+            sizes_K=sources.sizes_K(),
+            spans_K2=self._spans(segments, token_plan, plan),
+            counts=token_plan.counts,
+            memory=token_plan.memory,
+            sources=sources,
+        )
+
+    def merge_only(self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan) -> MergedSegments:
+        """The part without weights: merges each segment of the plan, whatever the budget.
+
+        Args:
+            patches_TPC: Patch features in raster order.
+            cls_LTC: Class tokens, as :meth:`forward`.
+            plan: The frames' times and segments.
+
+        Returns:
+            The segments' tokens: merged for kinds that merge, every patch for the others.
+
+        Raises:
+            DataError: Patches, class tokens and plan do not belong together.
+        """
+        self._check_inputs(patches_TPC, cls_LTC, plan)
+        memory = memory_tokens(cls_LTC, self.config.memory_layers)
+        segments = MergedSegments.of_patches(patches_TPC, memory, plan, self.grid)
+        return self._merge(segments) if self.config.merges else segments
+
+    def query(self, batch: Sequence[MergedSegments], token_plans: Sequence[TokenPlan]) -> list[Tensor]:
+        """The learned part: queries read all segments of all videos at once.
+
+        Args:
+            batch: What :meth:`merge_only` gave for each video, fresh or from disk; any float dtype.
+            token_plans: A token plan for each of them, for any budget.
+
+        Returns:
+            For each video its kept tokens, (K, D), as :meth:`forward` gives them.
+
+        Raises:
+            DataError: A token plan does not belong to its video.
+        """
+        videos = [self._arrange(merged, planned) for merged, planned in zip(batch, token_plans, strict=True)]
+        rows, _ = self._read(videos, [count for planned in token_plans for count in planned.counts])
+        parts = torch.split(rows, [sum(planned.counts) for planned in token_plans])
+        return [self._with_memory(*video) for video in zip(videos, token_plans, parts, strict=True)]
+
+    def _arrange(self, merged: MergedSegments, token_plan: TokenPlan) -> MergedSegments:
+        """One segment for each run of the token plan; kinds without queries give their final counts here."""
+        joined = merged.join(token_plan.segments)
+        match self.config.kind:
+            case "merge":
+                return joined.merge(
+                    token_plan.counts, heads=self.config.merge_heads, share=self.config.merge_share
+                )
+            case "merge+qformer":
+                return self._merge(joined)
+            case "pool":
+                return joined.pool(token_plan.counts, self.grid)
+            case _:
+                return joined
+
+    def _merge(self, segments: MergedSegments) -> MergedSegments:
+        """Merges each segment into ``config.merged_tokens``; one that has no more stays as it is."""
+        targets = [min(self.config.merged_tokens, length) for length in segments.lengths_S.tolist()]
+        return segments.merge(targets, heads=self.config.merge_heads, share=self.config.merge_share)
+
+    def _read(
+        self, videos: Sequence[MergedSegments], counts: Sequence[int], *, with_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Kept tokens of all segments one after the other, and where queries looked (if asked, and there are any)."""
+        if not self.config.has_queries:
+            return torch.cat([segments.tokens_MC for segments in videos]), None
+        found = self.qformer(PaddedSegments.of(videos), max(counts), with_attention=with_attention)
+        leading = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+        return found.tokens_SKH[leading.to(found.tokens_SKH.device)], found.attention_SKM
+
+    def _with_memory(self, segments: MergedSegments, token_plan: TokenPlan, rows: Tensor) -> Tensor:
+        """Puts the deepest memory tokens, in the width of ``rows``, before them."""
+        available = len(segments.memory_LC)
+        if token_plan.memory > available:
+            raise DataError(
+                f"the token plan wants {token_plan.memory} memory tokens of a video that has {available}"
+            )
+        if token_plan.memory == 0:
+            return rows
+        memory = segments.memory_LC[available - token_plan.memory :]
+        if self.config.has_queries:
+            memory = self.memory_projection(self.memory_norm(memory.to(self.memory_norm.weight.dtype)))
+        return torch.cat([memory, rows])
+
+    def _spans(self, segments: MergedSegments, token_plan: TokenPlan, plan: FramePlan) -> Tensor:
+        """Start and end second of each kept token, (K, 2): a query's are those of the whole segment it read."""
+        if self.config.has_queries:
+            counts = torch.tensor(token_plan.counts, device=segments.spans_S2.device)
+            spans = segments.spans_S2.repeat_interleave(counts, dim=0)
+        else:
+            spans = segments.token_spans(plan)
+        video = spans.new_tensor([plan.spans_s[0][0], plan.spans_s[-1][1]])
+        return torch.cat([video.expand(token_plan.memory, 2), spans])
+
+    def _check_inputs(self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan) -> None:
+        frames, patches, _ = patches_TPC.shape
+        if frames != plan.frame_count:
+            raise DataError(f"got {frames} encoded frames for a plan of {plan.frame_count}")
+        if patches != math.prod(self.grid):
+            raise DataError(f"got {patches} patches a frame for a grid of {self.grid[0]} x {self.grid[1]}")
+        expected = (self.config.memory_layers, frames)
+        if cls_LTC.shape[:2] != expected:
+            raise DataError(
+                f"got class tokens of {cls_LTC.shape[0]} layers and {cls_LTC.shape[1]} frames, "
+                f"expected {expected[0]} and {expected[1]}"
+            )

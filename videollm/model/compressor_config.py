@@ -1,0 +1,159 @@
+"""Settings of the compressor: what turns a segment's patches into few tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from ..errors import ConfigError
+
+CompressorKind = Literal["merge+qformer", "merge", "qformer", "pool", "none"]
+KINDS: tuple[str, ...] = get_args(CompressorKind)
+
+
+@dataclass(frozen=True, slots=True)
+class QFormerConfig:
+    """Sizes of the segment Q-Former.
+
+    Attributes:
+        layers: Transformer layers.
+        hidden_size: Width of the queries, and so of the tokens that come out.
+        heads: Attention heads; they divide ``hidden_size``.
+        intermediate_size: Inner width of the feed-forward layers.
+        cross_attention_every: Queries look at the tokens in every n-th layer, beginning with the first.
+        dropout: Probability of dropout in training, in hidden states and attention.
+        time_frequencies: Frequencies by which seconds are written, as a sine and a cosine each.
+        shortest_period_s: Period of the highest of them in seconds.
+        longest_period_s: Period of the lowest in seconds; longer videos work, only their far times look alike.
+        place_frequencies: Frequencies by which a token's mean row and column are written; 0 leaves places out.
+        proportional_attention: Whether a token that stands for n patches counts n-fold in attention.
+    """
+
+    layers: int = 2
+    hidden_size: int = 256
+    heads: int = 4
+    intermediate_size: int = 1024
+    cross_attention_every: int = 1
+    dropout: float = 0.0
+    time_frequencies: int = 24
+    shortest_period_s: float = 0.5
+    longest_period_s: float = 16384.0
+    place_frequencies: int = 6
+    proportional_attention: bool = True
+
+    def __post_init__(self) -> None:
+        at_least(
+            self,
+            1,
+            "layers",
+            "hidden_size",
+            "heads",
+            "intermediate_size",
+            "cross_attention_every",
+            "time_frequencies",
+        )
+        at_least(self, 0, "place_frequencies")
+        if self.hidden_size % self.heads:
+            raise ConfigError(
+                f"qformer.heads must divide qformer.hidden_size {self.hidden_size}, got {self.heads}"
+            )
+        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
+            raise ConfigError(f"qformer.dropout must be a number from 0 to below 1, got {self.dropout!r}")
+        periods = (self.shortest_period_s, self.longest_period_s)
+        if not (all(map(_is_number, periods)) and 0 < periods[0] < periods[1]):
+            raise ConfigError(
+                "qformer.shortest_period_s must be above 0 and below qformer.longest_period_s, "
+                f"got {periods[0]!r} and {periods[1]!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CompressorConfig:
+    """How many tokens a segment becomes, and by what means.
+
+    Attributes:
+        kind: ``"merge+qformer"`` merges similar patches and lets queries read what is left; ``"merge"`` and
+            ``"qformer"`` do one of the two; ``"pool"`` averages cells of a regular grid; ``"none"`` keeps every patch.
+        merged_tokens: Tokens a segment is merged into before queries read it (kinds that merge); without queries also
+            the most tokens a segment gives (kinds ``"merge"`` and ``"pool"``).
+        merge_heads: The features are split into this many heads and averaged over them before they are compared.
+        merge_share: Largest part of the tokens that disappears in one merging step, above 0 and at most 0.5. LongVLM's
+            0.5 forces every second patch into another from the first step on; gentler steps let small things survive
+            and still take milliseconds.
+        num_queries: Learned queries, and so the most tokens a segment gives (kinds with queries).
+        memory_layers: Global memory tokens: class tokens of this many last hidden states of the encoder, averaged
+            over the video; 0 for none.
+        qformer: Sizes of the Q-Former (kinds with queries).
+    """
+
+    kind: CompressorKind = "merge+qformer"
+    merged_tokens: int = 48
+    merge_heads: int = 1
+    merge_share: float = 0.25
+    num_queries: int = 16
+    memory_layers: int = 4
+    qformer: QFormerConfig = field(default_factory=QFormerConfig)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"compressor.kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        at_least(self, 1, "merged_tokens", "merge_heads", "num_queries")
+        at_least(self, 0, "memory_layers")
+        if not (_is_number(self.merge_share) and 0 < self.merge_share <= 0.5):
+            raise ConfigError(
+                f"compressor.merge_share must be above 0 and at most 0.5, got {self.merge_share!r}"
+            )
+
+    @property
+    def merges(self) -> bool:
+        """Whether similar patches are merged."""
+        return self.kind in ("merge", "merge+qformer")
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether a Q-Former makes the tokens."""
+        return self.kind in ("qformer", "merge+qformer")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the settings as plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> CompressorConfig:
+        """Reads what :meth:`to_dict` gave; what is left out takes its default.
+
+        Raises:
+            ConfigError: A name is unknown or a value out of range.
+        """
+        fields = dict(settings)
+        check_names("compressor", cls, fields)
+        qformer = fields.get("qformer", {})
+        if not isinstance(qformer, QFormerConfig):
+            check_names("qformer", QFormerConfig, qformer)
+            fields["qformer"] = QFormerConfig(**qformer)
+        return cls(**fields)
+
+
+def at_least(config: Any, minimum: int, *names: str) -> None:
+    """Raises ``ConfigError`` for the first named field that is no whole number of at least ``minimum``."""
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise ConfigError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_names(owner: str, config: type, settings: Mapping[str, Any]) -> None:
+    """Raises ``ConfigError`` for a name that is no field of the dataclass, with the nearest that is."""
+    known = [item.name for item in dataclasses.fields(config)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown {owner} setting {name!r}: {hint}")

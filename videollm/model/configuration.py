@@ -1,0 +1,148 @@
+"""Configuration of a video language model: towers, compressor, and everything needed to read, prepare and prompt."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, PreTrainedConfig
+
+from ..errors import ConfigError
+from .compressor_config import CompressorConfig
+from .settings import (
+    ImageSettings,
+    ProjectorSettings,
+    PromptSettings,
+    VideoSettings,
+    read_settings,
+    write_settings,
+)
+
+_SETTINGS = {
+    "video": VideoSettings,
+    "image": ImageSettings,
+    "prompt": PromptSettings,
+    "projector": ProjectorSettings,
+}
+_HOW_IT_WAS_READ = ("transformers_version", "_name_or_path", "dtype")
+
+
+class VideoLLMConfig(PreTrainedConfig):
+    """What ``config.json`` of a checkpoint holds. Nested parts may be given as mappings or as finished objects.
+
+    Attributes:
+        vision_config: Sizes of the frame encoder, a ``CLIPVisionConfig``.
+        text_config: Sizes of the language model: the config of any causal language model of transformers.
+        compressor: How many tokens a segment becomes, and how.
+        projector: The way from the compressor's width to the language model's.
+        video: How a video is read by default.
+        image: How frames are prepared.
+        prompt: How videos stand in the prompt.
+        placeholder_token_id: Id of ``prompt.placeholder`` in the tokenizer.
+        vision_layer: Hidden state of the encoder that patches are read from: 0 is the embeddings, -1 the last layer.
+        vision_chunk_frames: Frames that pass through the encoder together; the result does not depend on it.
+    """
+
+    model_type: ClassVar[str] = "videollm"
+    sub_configs: ClassVar[dict[str, Any]] = {"vision_config": AutoConfig, "text_config": AutoConfig}
+
+    vision_config: Any = None
+    text_config: Any = None
+    compressor: Any = None
+    projector: Any = None
+    video: Any = None
+    image: Any = None
+    prompt: Any = None
+    placeholder_token_id: int = 0
+    vision_layer: int = -2
+    vision_chunk_frames: int = 8
+
+    def __post_init__(self, **others: Any) -> None:
+        _refuse_misspelt(others)
+        self.vision_config = _tower(self.vision_config, "vision_config", "clip_vision_model")
+        self.text_config = _tower(self.text_config, "text_config", "llama")
+        self.compressor = _compressor(self.compressor)
+        for name, kind in _SETTINGS.items():
+            if name == "image" and self.image is None:
+                self.image = ImageSettings(size=self.vision_config.image_size)
+            setattr(self, name, read_settings(kind, name, getattr(self, name)))
+        super().__post_init__(**others)  # type: ignore[no-untyped-call]
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.vision_config, CLIPVisionConfig):
+            raise ConfigError(
+                f"vision_config must be of type clip_vision_model, got {self.vision_config.model_type}"
+            )
+        if self.image.size != self.vision_config.image_size:
+            raise ConfigError(
+                f"image.size {self.image.size} is not the encoder's vision_config.image_size "
+                f"{self.vision_config.image_size}"
+            )
+        if not 0 <= self.placeholder_token_id < self.text_config.vocab_size:
+            raise ConfigError(
+                f"placeholder_token_id must be an id of the language model's vocabulary of "
+                f"{self.text_config.vocab_size}, got {self.placeholder_token_id}"
+            )
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the language model, and so of a visual token in the prompt."""
+        return int(self.text_config.hidden_size)
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest prompt with its answer that the language model was made for; ``None`` if it does not say."""
+        return getattr(self.text_config, "max_position_embeddings", None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as plain JSON types."""
+        values: dict[str, Any] = super().to_dict()
+        for name in _SETTINGS:
+            values[name] = write_settings(getattr(self, name))
+        values["compressor"] = self.compressor.to_dict()
+        return values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VideoLLMConfig) and _comparable(self.to_dict()) == _comparable(
+            other.to_dict()
+        )
+
+
+def _tower(
+    config: PreTrainedConfig | Mapping[str, Any] | None, name: str, default_type: str
+) -> PreTrainedConfig:
+    if isinstance(config, PreTrainedConfig):
+        return config
+    values = dict(config or {})
+    model_type = values.pop("model_type", default_type)
+    if model_type not in CONFIG_MAPPING:
+        near = difflib.get_close_matches(model_type, list(CONFIG_MAPPING), n=1)
+        hint = f": did you mean {near[0]}?" if near else ", which transformers does not know"
+        raise ConfigError(f"unknown {name}.model_type {model_type!r}{hint}")
+    try:
+        return AutoConfig.for_model(model_type, **values)
+    except (ValueError, StrictDataclassError) as error:
+        raise ConfigError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def _compressor(config: CompressorConfig | Mapping[str, Any] | None) -> CompressorConfig:
+    return config if isinstance(config, CompressorConfig) else CompressorConfig.from_dict(config or {})
+
+
+def _refuse_misspelt(others: Mapping[str, Any]) -> None:
+    """The base class keeps whatever it is given; what looks like a setting of ours is a slip of the pen."""
+    known = [name for name in VideoLLMConfig.__annotations__ if name not in ("model_type", "sub_configs")]
+    for name in others:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        if near:
+            raise ConfigError(f"unknown setting {name!r}: did you mean {near[0]}?")
+
+
+def _comparable(value: Any) -> Any:
+    """Drops what tells how the configuration was read rather than what it is: version, path, dtype of the weights."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _comparable(part) for name, part in value.items() if name not in _HOW_IT_WAS_READ}

@@ -1,0 +1,301 @@
+"""Answers as a stream of text, with the key-value cache of a conversation kept from turn to turn.
+
+A loop of our own over ``VideoLLM.forward`` with transformers' logits processors: unlike ``generate`` it can stop
+between any two tokens, gives text as it comes, and goes on from what the last prompt and this one have in common. It
+answers one conversation at a time; ``VideoLLM.generate`` answers batches. Greedy ids are the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, LogitsProcessorList
+from transformers.cache_utils import DynamicLayer
+from transformers.generation.logits_process import (
+    RepetitionPenaltyLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from ..errors import ConfigError, ContextOverflowError
+from ..values import GenerationSettings
+from .modeling import VideoLLM
+from .processing import VideoLLMProcessor
+from .streaming import StopFilter, TextDecoder
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class PromptCache:
+    """Keys and values of what the language model has read in one conversation.
+
+    It belongs to one model with its present weights: start a new one after training or loading others.
+
+    Attributes:
+        ids: The ids that have been read.
+        visual_tokens: The visual tokens read at their placeholders, (K, D).
+        cache: Their keys and values.
+    """
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.ids: list[int] = []
+        self.visual_tokens: Tensor | None = None
+        self.cache: DynamicCache | None = None
+
+    def keep_prefix(self, model: VideoLLM, ids: Sequence[int], visual_tokens: Tensor | None) -> int:
+        """Shortens the cache to what it has in common with a new prompt, of which at least one id is left to read.
+
+        Args:
+            model: The model that will read on.
+            ids: The new prompt.
+            visual_tokens: A row for each of its placeholders.
+
+        Returns:
+            How many ids need not be read again.
+        """
+        common = self._common(model.config.placeholder_token_id, ids[:-1], visual_tokens)
+        surplus = len(self.ids) - common
+        if self.cache is None or (surplus and not _can_shrink(self.cache)):
+            self.clear()
+            self.cache = DynamicCache(config=model.config.text_config)
+            common = surplus = 0
+        if surplus:
+            self.cache.crop(-surplus)
+        self.ids, self.visual_tokens = list(ids[:common]), visual_tokens
+        return common
+
+    def _common(self, placeholder_id: int, ids: Sequence[int], visual_tokens: Tensor | None) -> int:
+        row = 0
+        for place, (ours, theirs) in enumerate(zip(self.ids, ids, strict=False)):
+            if ours != theirs:
+                return place
+            if ours == placeholder_id:
+                if not _same_row(self.visual_tokens, visual_tokens, row):
+                    return place
+                row += 1
+        return min(len(self.ids), len(ids))
+
+
+class TextStream(Iterator[str]):
+    """The pieces of an answer as they come. Closing it stops the work; so does dropping it.
+
+    Attributes:
+        ids: Ids generated so far, the one that ends the answer included.
+        text: Text given so far.
+        finish_reason: ``"stop"``, ``"length"`` or ``"cancelled"``; ``None`` while the answer is coming.
+        prompt_tokens: Rows of the prompt, visual tokens included.
+        cached_tokens: How many of them came from the kept cache.
+        seconds: Wall-clock seconds of ``prefill`` and ``generate``.
+    """
+
+    def __init__(
+        self, reader: _Reader, chooser: _Chooser, texts: _Texts, room: int, should_stop: Callable[[], bool]
+    ):
+        """Puts the parts together; :func:`stream_generate` does it for you."""
+        self.ids: list[int] = []
+        self.text = ""
+        self.finish_reason: FinishReason | None = None
+        self.prompt_tokens = len(reader.prompt)
+        self.cached_tokens = 0
+        self.seconds = {"prefill": 0.0, "generate": 0.0}
+        self._reader, self._chooser, self._texts = reader, chooser, texts
+        self._room, self._should_stop = room, should_stop
+        self._pieces = self._run()
+
+    def __next__(self) -> str:
+        piece = next(self._pieces)
+        self.text += piece
+        return piece
+
+    def close(self) -> None:
+        """Stops the work; what was given stays."""
+        self._pieces.close()
+        self.finish_reason = self.finish_reason or "cancelled"
+
+    def _run(self) -> Generator[str, None, None]:
+        while self.finish_reason is None:
+            if self._should_stop():
+                self.finish_reason = "cancelled"
+                break
+            token_id = self._next_id()
+            if piece := self._texts.push(token_id):
+                yield piece
+            if self._texts.ended:
+                self.finish_reason = "stop"
+            elif len(self.ids) >= self._room:
+                self.finish_reason = "length"
+        if rest := self._texts.finish():
+            yield rest
+
+    def _next_id(self) -> int:
+        started = time.perf_counter()
+        if not self.ids:
+            self.cached_tokens = self._reader.start()
+        logits = self._reader.read(self.ids)
+        token_id = self._chooser.choose(self.ids, logits)
+        self.seconds["generate" if self.ids else "prefill"] += time.perf_counter() - started
+        self.ids.append(token_id)
+        return token_id
+
+
+def stream_generate(
+    model: VideoLLM,
+    input_ids: Sequence[int],
+    visual_tokens: Tensor | None,
+    settings: GenerationSettings,
+    *,
+    cache: PromptCache | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> TextStream:
+    """Answers a prompt.
+
+    Args:
+        model: A model with a processor (see ``VideoLLM.attach``), in evaluation mode.
+        input_ids: The prompt, with a placeholder for each visual token.
+        visual_tokens: A row for each placeholder, in reading order, (K, D); ``None`` where there is none.
+        settings: Length, sampling, stop strings and seed. The repetition penalty counts the answer only, since a good
+            answer often repeats words of the question.
+        cache: The conversation's cache, which is brought up to date; ``None`` to keep nothing.
+        should_stop: Asked before each token; the answer ends as cancelled once it says yes.
+
+    Returns:
+        The answer's text in pieces that never break a character and hold nothing of a stop string. Nothing is computed
+        before the first piece is asked for; reading may raise ``DataError`` (placeholders and visual tokens differ in
+        number) and ``ConfigError`` (the model's numbers are not finite).
+
+    Raises:
+        ConfigError: The model has no processor.
+        ContextOverflowError: The prompt leaves no room for an answer.
+    """
+    if model.processor is None:
+        raise ConfigError(
+            "the model has no processor; load it with load_model, or give it one with model.attach"
+        )
+    context = model.config.context_length
+    room = (
+        settings.max_new_tokens if context is None else min(settings.max_new_tokens, context - len(input_ids))
+    )
+    if room < 1:
+        raise ContextOverflowError(
+            f"the prompt takes {len(input_ids)} tokens of the language model's context of {context}, "
+            "which leaves no room for an answer: lower max_visual_tokens or drop older turns"
+        )
+    return TextStream(
+        _Reader(model, list(input_ids), visual_tokens, PromptCache() if cache is None else cache),
+        _Chooser(settings, model.config.placeholder_token_id, model.device),
+        _Texts(model.processor, settings.stop),
+        room,
+        should_stop or (lambda: False),
+    )
+
+
+class _Reader:
+    """Lets the language model read what it has not read yet."""
+
+    def __init__(
+        self, model: VideoLLM, prompt: list[int], visual_tokens: Tensor | None, cache: PromptCache
+    ) -> None:
+        self.prompt = prompt
+        self._model, self._visual_tokens, self._cache = model, visual_tokens, cache
+
+    def start(self) -> int:
+        """Goes back to the part of the cache that this prompt begins with, and returns its length."""
+        return self._cache.keep_prefix(self._model, self.prompt, self._visual_tokens)
+
+    @torch.no_grad()
+    def read(self, answer: Sequence[int]) -> Tensor:
+        """Reads on up to the end of the answer so far; returns the logits of what comes next, float32, (1, V)."""
+        unread = [*self.prompt, *answer][len(self._cache.ids) :]
+        places = unread.count(self._model.config.placeholder_token_id)
+        rows = None if self._visual_tokens is None or not places else self._visual_tokens[-places:]
+        if len(self._cache.ids) == 0:
+            rows = self._visual_tokens
+        try:
+            output = self._model(
+                input_ids=torch.tensor([unread], device=self._model.device),
+                visual_tokens=rows,
+                past_key_values=self._cache.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        except BaseException:
+            self._cache.clear()  # some layers may have read more than others
+            raise
+        self._cache.ids += unread
+        logits: Tensor = output.logits[:, -1].float()
+        return logits
+
+
+class _Chooser:
+    """Picks the next token: the likeliest, or by chance at a temperature above 0."""
+
+    def __init__(self, settings: GenerationSettings, placeholder_id: int, device: torch.device) -> None:
+        self._processors: Any = LogitsProcessorList(
+            [SuppressTokensLogitsProcessor([placeholder_id], device=str(device))]
+        )
+        if settings.repetition_penalty != 1:
+            self._processors.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
+        self._samples = settings.temperature > 0
+        if self._samples:
+            self._processors.append(TemperatureLogitsWarper(float(settings.temperature)))
+        if self._samples and settings.top_p < 1:
+            self._processors.append(TopPLogitsWarper(float(settings.top_p)))
+        self._random = torch.Generator(device)
+        if settings.seed is None:
+            self._random.seed()
+        else:
+            self._random.manual_seed(settings.seed)
+
+    def choose(self, answer: Sequence[int], logits: Tensor) -> int:
+        if not torch.isfinite(logits).all():
+            raise ConfigError(
+                "the language model's numbers are not finite: load it with another dtype, such as float32"
+            )
+        written = torch.tensor([answer], dtype=torch.int64, device=logits.device).view(1, -1)
+        scores: Tensor = self._processors(written, logits)
+        if not self._samples:
+            return int(scores.argmax())
+        return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._random))
+
+
+class _Texts:
+    """Text of the answer's ids, up to a stop id or a stop string."""
+
+    def __init__(self, processor: VideoLLMProcessor, stop: Sequence[str]) -> None:
+        self._decoder, self._filter = TextDecoder(processor.tokenizer), StopFilter(stop)
+        self._stop_ids = frozenset(processor.stop_ids)
+        self.ended = False
+
+    def push(self, token_id: int) -> str:
+        if token_id in self._stop_ids:
+            self.ended = True
+            return ""
+        text = self._filter.push(self._decoder.push(token_id))
+        self.ended = self._filter.stopped
+        return text
+
+    def finish(self) -> str:
+        return (
+            "" if self._filter.stopped else self._filter.push(self._decoder.finish()) + self._filter.finish()
+        )
+
+
+def _can_shrink(cache: DynamicCache) -> bool:
+    # Layers with a sliding window or a running state have let go of what came before.
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def _same_row(ours: Tensor | None, theirs: Tensor | None, row: int) -> bool:
+    return (
+        ours is not None and theirs is not None and row < len(theirs) and torch.equal(ours[row], theirs[row])
+    )

@@ -1,0 +1,439 @@
+"""The video language model: encoder, compressor and projector in front of a causal language model of transformers.
+
+    frames ─vision─▶ patches ─compressor─▶ few tokens in order of time ─projector─▶ visual tokens ─┐
+    conversation ─processor─▶ ids with placeholders ─word embeddings─▶ rows ◀──put in place──┘ ─language_model─▶ answer
+
+A video is encoded once, by :meth:`VideoLLM.encode_video`, and its tokens go into any number of prompts. The language
+model never sees frames, and the visual part never reads the question.
+
+Shapes: B conversations, N ids, T frames, K visual tokens, D width of the language model, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    Cache,
+    GenerationMixin,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from ..errors import CheckpointError, DataError
+from ..values import EncodedVideo, FramePlan
+from .budget import TokenPlan
+from .compressor import Compressor
+from .configuration import VideoLLMConfig
+from .encoder import FrameEncoder
+from .preprocessing import prepare_frames
+from .processing import VideoLLMProcessor
+from .projector import Projector
+from .segments import MergedSegments
+
+# Most key names that an error about a checkpoint lists.
+_NAMED_KEYS = 8
+
+
+class VideoLLM(PreTrainedModel, GenerationMixin):
+    """A causal language model that sees videos.
+
+    Attributes:
+        vision: Frames to patch features.
+        compressor: Patch features of a video to few tokens.
+        projector: Those tokens into the language model's width.
+        language_model: The language model with its head.
+        processor: Prepares frames and prompts for this model, once :meth:`attach` gave it one.
+    """
+
+    config_class = VideoLLMConfig
+    config: VideoLLMConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    input_modalities = ["video", "text"]  # noqa: RUF012 - declared so by transformers
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+
+    #: Parts that stay in full precision when the language model is loaded in 4 or 8 bits.
+    visual_parts: ClassVar[tuple[str, ...]] = ("vision", "compressor", "projector")
+
+    def __init__(self, config: VideoLLMConfig) -> None:
+        """Builds the model with fresh weights, see :meth:`_init_weights`."""
+        super().__init__(config)
+        self.vision = FrameEncoder(
+            config.vision_config,
+            select_layer=config.vision_layer,
+            cls_layers=config.compressor.memory_layers,
+            chunk_frames=config.vision_chunk_frames,
+        )
+        self.compressor = Compressor(
+            config.compressor, encoder_width=self.vision.width, grid=self.vision.grid
+        )
+        self.projector = Projector(
+            config.projector, token_width=self.compressor.width, text_width=config.hidden_size
+        )
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self.processor: VideoLLMProcessor | None = None
+        self._fingerprint: tuple[object, str] | None = None
+        # A placeholder that the model itself wrote would claim a visual token that does not exist.
+        self.generation_config.suppress_tokens = [config.placeholder_token_id]
+        self.post_init()  # type: ignore[no-untyped-call]
+        self._no_split_modules = {
+            *(self._no_split_modules or ()),
+            *(self.vision.tower._no_split_modules or ()),
+        }
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fresh weights, all in one place.
+
+        The towers and the Q-Former's transformer initialise themselves, as transformers does. In compressor and
+        projector linear maps are normal with the language model's ``initializer_range`` as standard deviation (0.02
+        unless it says otherwise) and zero bias, norms are the identity, and queries are normal with 0.02.
+        """
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *inputs: Any, **options: Any
+    ) -> Any:
+        """Loads a checkpoint as transformers does, but accepts it only if it holds exactly this model's weights.
+
+        Args:
+            pretrained_model_name_or_path: Directory of :meth:`save_pretrained`, or a hub id.
+            *inputs: As in transformers.
+            **options: As in transformers (``dtype``, ``device_map``, ``quantization_config`` and so on).
+
+        Returns:
+            The model in evaluation mode; with ``output_loading_info=True`` also what transformers says about loading.
+
+        Raises:
+            CheckpointError: Weights are missing, unexpected or of another shape.
+        """
+        wants_info = options.pop("output_loading_info", False)
+        options["ignore_mismatched_sizes"] = True  # so that they are reported together with the others, below
+        loaded: Any = super().from_pretrained(
+            pretrained_model_name_or_path, *inputs, output_loading_info=True, **options
+        )
+        model, info = loaded
+        _refuse_other_weights(str(pretrained_model_name_or_path), info)
+        return (model, info) if wants_info else model
+
+    def attach(self, processor: VideoLLMProcessor) -> None:
+        """Makes a processor this model's own; its token ids say where answers end.
+
+        Raises:
+            ConfigError: The processor belongs to another model.
+        """
+        processor.check(self.config)
+        self.processor = processor
+        self.generation_config.eos_token_id = list(processor.stop_ids)
+        self.generation_config.pad_token_id = processor.pad_id
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Returns the word embeddings of the language model."""
+        embeddings: nn.Module = self.language_model.get_input_embeddings()
+        return embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the word embeddings of the language model."""
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """Returns the head of the language model."""
+        head: nn.Module | None = self.language_model.get_output_embeddings()
+        return head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replaces the head of the language model."""
+        self.language_model.set_output_embeddings(new_embeddings)
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Resizes the language model's vocabulary, as transformers does, and keeps the configuration in step."""
+        embeddings: nn.Embedding = self.language_model.resize_token_embeddings(
+            new_num_tokens, pad_to_multiple_of, mean_resizing
+        )
+        self.config.text_config.vocab_size = self.language_model.config.vocab_size
+        return embeddings
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        visual_tokens: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Runs the language model over ids whose placeholders are replaced by visual tokens.
+
+        Args:
+            input_ids: Token ids with a placeholder for each visual token, (B, N) int64.
+            attention_mask: 1 where there is a token, 0 in padding, (B, N).
+            position_ids: Positions, (B, N); from the mask by default.
+            past_key_values: Kept keys and values of earlier ids.
+            inputs_embeds: Rows to use instead of ``input_ids``, (B, N, D).
+            visual_tokens: A row for each placeholder, in reading order over the batch, (sum of K, D).
+            labels: Ids to predict, -100 where there is no loss, (B, N).
+            use_cache: Whether to return keys and values.
+            logits_to_keep: Logits of only so many last positions (0 for all), or of these positions.
+            **kwargs: Passed on to the language model.
+
+        Returns:
+            The language model's output: ``loss`` if there are labels, ``logits`` (B, N or fewer, V), ``past_key_values``.
+
+        Raises:
+            DataError: The number of placeholders is not that of the visual tokens.
+        """
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise TypeError("forward needs input_ids or inputs_embeds")
+            inputs_embeds = self.embed(input_ids, visual_tokens)
+        elif visual_tokens is not None:
+            raise TypeError(
+                "visual_tokens replace placeholders of input_ids; with inputs_embeds put them in yourself"
+            )
+        output: CausalLMOutputWithPast = self.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            labels=labels,
+            use_cache=use_cache,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
+        )
+        return output
+
+    def embed(self, input_ids: Tensor, visual_tokens: Tensor | None = None) -> Tensor:
+        """Returns the rows that the language model reads: word embeddings, and visual tokens at the placeholders.
+
+        Args:
+            input_ids: Token ids, (B, N) int64.
+            visual_tokens: A row for each placeholder, in reading order over the batch, (sum of K, D).
+
+        Returns:
+            Rows of shape (B, N, D).
+
+        Raises:
+            DataError: The number of placeholders is not that of the visual tokens.
+        """
+        places = input_ids == self.config.placeholder_token_id
+        rows: Tensor = self.get_input_embeddings()(input_ids)
+        wanted, given = int(places.sum()), 0 if visual_tokens is None else len(visual_tokens)
+        if wanted != given:
+            raise DataError(f"the prompt has {wanted} placeholders for {given} visual tokens")
+        if visual_tokens is None or not given:
+            return rows
+        return rows.masked_scatter(places[..., None], visual_tokens.to(rows.device, rows.dtype))
+
+    def prepare_inputs_for_generation(self, input_ids: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Chooses the inputs of one step of ``generate``: of the visual tokens only those not in the cache yet."""
+        visual_tokens = kwargs.pop("visual_tokens", None)
+        base: Any = super()
+        inputs: dict[str, Any] = base.prepare_inputs_for_generation(input_ids, *args, **kwargs)
+        step_ids = inputs.get("input_ids")
+        if visual_tokens is None or step_ids is None:
+            return inputs
+        places = input_ids == self.config.placeholder_token_id
+        places_of_step = places.clone()
+        places_of_step[:, : input_ids.shape[1] - step_ids.shape[1]] = False
+        if places_of_step.any():
+            inputs["visual_tokens"] = visual_tokens[places_of_step[places]]
+        return inputs
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Any = None,
+        **kwargs: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Repeats each conversation for beams or several answers, together with all of its visual tokens."""
+        visual_tokens = kwargs.pop("visual_tokens", None)
+        if visual_tokens is not None and input_ids is not None:
+            counts = (input_ids == self.config.placeholder_token_id).sum(dim=1).tolist()
+            repeated = [rows for rows in visual_tokens.split(counts) for _ in range(expand_size)]
+            visual_tokens = torch.cat(repeated)
+        base: Any = super()
+        expanded: tuple[Any, dict[str, Any]] = base._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **kwargs
+        )
+        if visual_tokens is not None:
+            expanded[1]["visual_tokens"] = visual_tokens
+        return expanded
+
+    def plan_tokens(self, plan: FramePlan, max_visual_tokens: int | None = None) -> TokenPlan:
+        """Says how many visual tokens a video will take, before any frame is decoded.
+
+        Args:
+            plan: The frame plan.
+            max_visual_tokens: Most rows in the prompt; ``None`` for the configuration's default.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
+        budget = self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
+        return self.compressor.plan_tokens(plan, budget)
+
+    def encode_video(
+        self,
+        frames_T3HW: Tensor,
+        plan: FramePlan,
+        *,
+        max_visual_tokens: int | None = None,
+        source: str = "",
+    ) -> EncodedVideo:
+        """Encodes a video once, to be asked about any number of times. Deterministic, without gradients.
+
+        Args:
+            frames_T3HW: The plan's frames: prepared ones (float, the processor's ``prepare_frames``), or raw ones from
+                0 to 255 (uint8, any size).
+            plan: The resolved frame plan.
+            max_visual_tokens: Most rows in the prompt, memory tokens included; ``None`` for the default.
+            source: Where the video comes from, for people.
+
+        Returns:
+            The encoded video, on the model's device and in its dtype.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+            DataError: The frames are not those of the plan.
+        """
+        token_plan = self.plan_tokens(plan, max_visual_tokens)
+        with torch.no_grad(), _evaluating(self.vision, self.compressor, self.projector):
+            patches = self.vision(self._prepared(frames_T3HW))
+            compressed = self.compressor(patches.patches_TPC, patches.cls_LTC, plan, token_plan)
+            tokens = self.projector(compressed.tokens_KD)
+        return EncodedVideo(
+            tokens_KD=tokens,
+            spans_K2=compressed.spans_K2.float(),
+            counts=token_plan.counts,
+            segment_spans_s=token_plan.spans_s(plan),
+            memory=token_plan.memory,
+            plan=plan,
+            fingerprint=self.fingerprint(),
+            source=source,
+        )
+
+    def merge_video(self, frames_T3HW: Tensor, plan: FramePlan) -> MergedSegments:
+        """The part of encoding that a frozen encoder needs to do only once, whatever the budget; may be kept on disk.
+
+        Args:
+            frames_T3HW: As for :meth:`encode_video`.
+            plan: The resolved frame plan.
+
+        Returns:
+            Merged segment tokens, without gradients.
+        """
+        with torch.no_grad(), _evaluating(self.vision):
+            patches = self.vision(self._prepared(frames_T3HW))
+            return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
+
+    def project_segments(
+        self, merged: Sequence[MergedSegments], token_plans: Sequence[TokenPlan]
+    ) -> list[Tensor]:
+        """The part of encoding that is trained: queries and projector, for many videos at once.
+
+        Args:
+            merged: What :meth:`merge_video` gave for each video, fresh or from disk.
+            token_plans: What :meth:`plan_tokens` says for each of them.
+
+        Returns:
+            For each video its visual tokens, (K, D), as :meth:`encode_video` gives them, with gradients.
+        """
+        rows = self.compressor.query(merged, token_plans)
+        projected: Tensor = self.projector(torch.cat(rows))
+        return list(projected.split([len(row) for row in rows]))
+
+    def fingerprint(self) -> str:
+        """Returns a hash of all that visual tokens depend on: weights and settings of the visual part.
+
+        It is computed when first asked for, and again after weights were changed.
+        """
+        parts = {name: getattr(self, name).state_dict(keep_vars=True) for name in self.visual_parts}
+        tensors = {
+            f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()
+        }
+        state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors.values())
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            self._fingerprint = (state, self._hash(tensors))
+        return self._fingerprint[1]
+
+    def _hash(self, tensors: dict[str, Tensor]) -> str:
+        config = self.config.to_dict()
+        settings = {name: config[name] for name in ("image", "compressor", "projector", "vision_layer")}
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+        for name, tensor in sorted(tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def _prepared(self, frames_T3HW: Tensor) -> Tensor:
+        if frames_T3HW.dtype == torch.uint8:
+            frames_T3HW = prepare_frames(frames_T3HW.movedim(1, -1), self.config.image)
+        size = self.config.image.size
+        if frames_T3HW.shape[1:] != (3, size, size):
+            raise DataError(
+                f"prepared frames must have shape (T, 3, {size}, {size}), got {tuple(frames_T3HW.shape)}; "
+                "use the processor's prepare_frames"
+            )
+        return frames_T3HW.to(self.device)
+
+
+def _refuse_other_weights(name: str, info: dict[str, Any]) -> None:
+    mismatched = [
+        f"{key} {tuple(found)} instead of {tuple(wanted)}" for key, found, wanted in info["mismatched_keys"]
+    ]
+    problems = [
+        f"{len(keys)} {kind} ({', '.join(sorted(keys)[:_NAMED_KEYS])}{', …' if len(keys) > _NAMED_KEYS else ''})"
+        for kind, keys in (
+            ("missing", list(info["missing_keys"])),
+            ("unexpected", list(info["unexpected_keys"])),
+            ("of the wrong shape", mismatched),
+        )
+        if keys
+    ]
+    problems += [str(message) for message in info.get("error_msgs", ())]
+    if problems:
+        raise CheckpointError(f"{name} does not hold the weights of this model: {'; '.join(problems)}")
+
+
+@contextlib.contextmanager
+def _evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Switches dropout off for the time being."""
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.train()
+
+
+AutoConfig.register(VideoLLMConfig.model_type, VideoLLMConfig, exist_ok=True)
+AutoProcessor.register(VideoLLMConfig, VideoLLMProcessor, exist_ok=True)
+for _auto_model in (AutoModelForCausalLM, AutoModelForImageTextToText):
+    _auto_model.register(VideoLLMConfig, VideoLLM, exist_ok=True)

@@ -1,0 +1,246 @@
+"""Tokens of a video's segments before queries read them: the part of the compressor that has no weights.
+
+Shapes: S segments, M tokens of all segments together, C width, L memory tokens, T frames of P patches, N = T·P.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from ..values import FramePlan
+from .budget import pool_cells
+from .merging import average_groups, merge_runs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergedSegments:
+    """All segments of one video, one after the other in order of time.
+
+    Attributes:
+        tokens_MC: Tokens, any float dtype.
+        sizes_M: Patches each token stands for, float32.
+        positions_M3: Their mean second, row and column (rows and columns from 0 to 1), float32.
+        lengths_S: Tokens of each segment, int64; on the CPU, like ``runs_S2``, so that reading it waits for no
+            device.
+        runs_S2: First and past-the-last frame index of each segment, int64.
+        spans_S2: Start and end of each segment in seconds, float32.
+        memory_LC: Class tokens averaged over the video, shallow before deep.
+        sources_N: Which token each patch went into, int64; patches in order of frame, row and column.
+    """
+
+    tokens_MC: Tensor
+    sizes_M: Tensor
+    positions_M3: Tensor
+    lengths_S: Tensor
+    runs_S2: Tensor
+    spans_S2: Tensor
+    memory_LC: Tensor
+    sources_N: Tensor
+
+    @classmethod
+    def of_patches(
+        cls,
+        patches_TPC: Tensor,
+        memory_LC: Tensor,
+        plan: FramePlan,
+        grid: tuple[int, int],
+    ) -> MergedSegments:
+        """Every patch as a token of its own, in the segments of ``plan``.
+
+        Args:
+            patches_TPC: Patch features in raster order.
+            memory_LC: Class tokens averaged over the video.
+            plan: Times and segments of the T frames.
+            grid: Rows and columns of the P patches.
+        """
+        device = patches_TPC.device
+        patches = math.prod(grid)
+        count = plan.frame_count * patches
+        return cls(
+            tokens_MC=patches_TPC.flatten(0, 1),
+            sizes_M=torch.ones(count, device=device),
+            positions_M3=_positions(plan, *grid).to(device),
+            lengths_S=torch.tensor([(past - first) * patches for first, past in plan.segments]),
+            runs_S2=torch.tensor(plan.segments),
+            spans_S2=torch.tensor(plan.spans_s, device=device),
+            memory_LC=memory_LC,
+            sources_N=torch.arange(count, device=device),
+        )
+
+    def to_tensors(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+        """Returns the parts by name, detached and contiguous, as safetensors stores them.
+
+        Args:
+            dtype: Dtype for the features (``tokens_MC``, ``memory_LC``), such as float16 to halve the file; as they
+                are by default.
+        """
+        features = {"tokens_MC": self.tokens_MC.to(dtype), "memory_LC": self.memory_LC.to(dtype)}
+        parts = {part.name: getattr(self, part.name) for part in fields(self)} | features
+        return {name: part.detach().contiguous() for name, part in parts.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> MergedSegments:
+        """Reads what :meth:`to_tensors` gave."""
+        return cls(**tensors)
+
+    def to(self, device: torch.device | str) -> MergedSegments:
+        """Returns the segments with everything that is computed with on ``device``."""
+        moved = {part.name: getattr(self, part.name).to(device) for part in fields(self)}
+        return MergedSegments(**(moved | {"lengths_S": self.lengths_S, "runs_S2": self.runs_S2}))
+
+    def join(self, runs: tuple[tuple[int, int], ...]) -> MergedSegments:
+        """Lays neighbouring segments together; the tokens stay as they are.
+
+        Args:
+            runs: Frame runs ``(first, past_last)`` wanted, each made of whole segments, together covering all.
+
+        Raises:
+            DataError: The runs are not made of whole segments.
+        """
+        own = [tuple(run) for run in self.runs_S2.tolist()]
+        if tuple(own) == runs:
+            return self
+        groups = [
+            [segment for segment, (first, past) in enumerate(own) if run[0] <= first and past <= run[1]]
+            for run in runs
+        ]
+        covered = [(own[group[0]][0], own[group[-1]][1]) for group in groups if group]
+        if covered != list(runs) or list(chain(*groups)) != list(range(len(own))):
+            raise DataError(
+                f"the token plan's runs of frames {list(runs)} do not join the video's segments {own}"
+            )
+        return replace(
+            self,
+            lengths_S=torch.stack([self.lengths_S[group].sum() for group in groups]),
+            runs_S2=torch.tensor(runs),
+            spans_S2=torch.stack([self.spans_S2[group][[0, -1], [0, 1]] for group in groups]),
+        )
+
+    def merge(self, targets: Sequence[int], *, heads: int, share: float) -> MergedSegments:
+        """Merges the similar tokens of each segment until as many are left as its target says; see ``merge_runs``."""
+        lengths = self.lengths_S.tolist()
+        if list(targets) == lengths:
+            return self
+        merged = merge_runs(
+            self.tokens_MC,
+            lengths,
+            targets,
+            sizes=self.sizes_M,
+            positions=self.positions_M3,
+            heads=heads,
+            share=share,
+        )
+        return replace(
+            self,
+            tokens_MC=merged.tokens,
+            sizes_M=merged.sizes,
+            positions_M3=merged.positions,
+            lengths_S=torch.tensor(targets),
+            sources_N=merged.sources[self.sources_N],
+        )
+
+    def pool(self, counts: Sequence[int], grid: tuple[int, int]) -> MergedSegments:
+        """Averages the cells of a regular grid in each segment; every token must still be one patch.
+
+        Args:
+            counts: Cells of each segment, as ``pool_cells`` can make them.
+            grid: Rows and columns of patches of a frame.
+        """
+        cells, first = [], 0
+        for (start, past), count in zip(self.runs_S2.tolist(), counts, strict=True):
+            cells.append(first + _cell_of_patch(past - start, *grid, count))
+            first += count
+        pooled = average_groups(
+            self.tokens_MC[None],
+            torch.cat(cells)[None].to(self.tokens_MC.device),
+            first,
+            sizes=self.sizes_M[None],
+            positions=self.positions_M3[None],
+        )
+        assert pooled.positions is not None
+        return replace(
+            self,
+            tokens_MC=pooled.tokens[0],
+            sizes_M=pooled.sizes[0],
+            positions_M3=pooled.positions[0],
+            lengths_S=torch.tensor(counts),
+            sources_N=pooled.sources[0],
+        )
+
+    def token_spans(self, plan: FramePlan) -> Tensor:
+        """Seconds from the first frame that has a patch in a token to the end of the last, float32, (M, 2)."""
+        single_frames = tuple((frame, frame + 1) for frame in range(plan.frame_count))
+        frames = torch.tensor(replace(plan, segments=single_frames).spans_s, device=self.sources_N.device)
+        starts, ends = frames.repeat_interleave(len(self.sources_N) // plan.frame_count, dim=0).unbind(dim=1)
+        empty = frames.new_zeros(len(self.sizes_M))
+        return torch.stack(
+            [
+                empty.scatter_reduce(0, self.sources_N, starts, "amin", include_self=False),
+                empty.scatter_reduce(0, self.sources_N, ends, "amax", include_self=False),
+            ],
+            dim=1,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaddedSegments:
+    """Segments of one or many videos side by side, padded to the longest.
+
+    Attributes:
+        tokens_SMC: Tokens; zero in the padding.
+        sizes_SM: Patches each token stands for; 1 in the padding, so that its logarithm is finite.
+        positions_SM3: Mean second, row and column.
+        mask_SM: True where there is a token.
+        spans_S2: Start and end of each segment in seconds.
+    """
+
+    tokens_SMC: Tensor
+    sizes_SM: Tensor
+    positions_SM3: Tensor
+    mask_SM: Tensor
+    spans_S2: Tensor
+
+    @classmethod
+    def of(cls, batch: Sequence[MergedSegments]) -> PaddedSegments:
+        """Lines up all segments of all videos, video after video."""
+        lengths = torch.cat([video.lengths_S for video in batch])
+        mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(batch[0].tokens_MC.device)
+
+        def pad(columns: Sequence[Tensor], fill: float) -> Tensor:
+            rows = torch.cat(list(columns))
+            padded = rows.new_full((*mask.shape, *rows.shape[1:]), fill)
+            padded[mask] = rows
+            return padded
+
+        return cls(
+            tokens_SMC=pad([video.tokens_MC for video in batch], 0),
+            sizes_SM=pad([video.sizes_M for video in batch], 1),
+            positions_SM3=pad([video.positions_M3 for video in batch], 0),
+            mask_SM=mask,
+            spans_S2=torch.cat([video.spans_S2 for video in batch]),
+        )
+
+
+def _positions(plan: FramePlan, rows: int, columns: int) -> Tensor:
+    """Second, row and column (centres, from 0 to 1) of every patch, (N, 3)."""
+    axes = (
+        torch.tensor(plan.times_s, dtype=torch.float32),
+        (torch.arange(rows) + 0.5) / rows,
+        (torch.arange(columns) + 0.5) / columns,
+    )
+    return torch.cartesian_prod(*axes)
+
+
+def _cell_of_patch(frames: int, rows: int, columns: int, count: int) -> Tensor:
+    """Cell of a grid of ``count`` cells that each patch of a run lies in, int64, (frames·rows·columns,)."""
+    _, high, wide = cells = pool_cells(frames, rows, columns, count)
+    along = [torch.arange(n) * parts // n for n, parts in zip((frames, rows, columns), cells, strict=True)]
+    time, row, column = torch.meshgrid(*along, indexing="ij")
+    return ((time * high + row) * wide + column).flatten()

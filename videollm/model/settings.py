@@ -1,0 +1,142 @@
+"""What a checkpoint carries besides its towers' sizes: how videos are read, pictures prepared, prompts written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import ConfigError
+from .compressor_config import at_least, check_names
+
+#: Mean and standard deviation of red, green and blue that CLIP was trained with.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """How a video is read when the caller does not say otherwise.
+
+    Attributes:
+        fps: Frames looked at in each second.
+        max_frames: Most frames of one video, however long it is.
+        frames_per_segment: Frames that are compressed together.
+        max_segments: Most segments of one video.
+        max_visual_tokens: Most rows of one video in the prompt; ``None`` for as many as the compressor gives.
+    """
+
+    fps: float = 2.0
+    max_frames: int = 32
+    frames_per_segment: int = 2
+    max_segments: int = 16
+    max_visual_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps < float("inf"):
+            raise ConfigError(f"video.fps must be above 0, got {self.fps}")
+        at_least(self, 1, "max_frames", "frames_per_segment", "max_segments")
+        if self.max_visual_tokens is not None:
+            at_least(self, 1, "max_visual_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """How a frame becomes the encoder's input: letterboxed to a square, never squashed or cropped.
+
+    Attributes:
+        size: Side of the square in pixels.
+        mean: Mean of red, green and blue (from 0 to 1), which is subtracted.
+        std: Standard deviation of red, green and blue, which is divided by.
+        fill: Colour of the bars beside the picture, from 0 to 1; the mean, so that they are zero for the encoder.
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+    fill: tuple[float, float, float] = CLIP_MEAN
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "size")
+        for name in ("mean", "std", "fill"):
+            colour = tuple(float(value) for value in getattr(self, name))
+            if len(colour) != 3:
+                raise ConfigError(
+                    f"image.{name} must be three numbers (red, green, blue), got {list(colour)}"
+                )
+            object.__setattr__(self, name, colour)
+        if min(self.std) <= 0:
+            raise ConfigError(f"image.std must be above 0, got {list(self.std)}")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """How a video stands in the prompt.
+
+    Attributes:
+        placeholder: Special token that holds the place of one visual token.
+        vision_start: Special token in front of a video or image; ``None`` for none.
+        vision_end: Special token behind it; ``None`` for none.
+        write_times: Whether each segment of a video is led by its time, such as ``0:04``.
+    """
+
+    placeholder: str = "<|video_pad|>"
+    vision_start: str | None = "<|vision_start|>"
+    vision_end: str | None = "<|vision_end|>"
+    write_times: bool = True
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The special tokens that the tokenizer has to know."""
+        return tuple(
+            token for token in (self.placeholder, self.vision_start, self.vision_end) if token is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorSettings:
+    """The way from the compressor's width to the language model's.
+
+    Attributes:
+        layers: Linear layers with a GELU between them; 1 is a plain linear map.
+        hidden_size: Width between the layers; ``None`` for the language model's.
+    """
+
+    layers: int = 2
+    hidden_size: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "layers")
+        if self.hidden_size is not None:
+            at_least(self, 1, "hidden_size")
+
+
+def read_settings(kind: type[Settings], name: str, values: Settings | Mapping[str, Any] | None) -> Settings:
+    """Makes settings from a mapping, such as a part of ``config.json``.
+
+    Args:
+        kind: The settings' class.
+        name: What the user calls them, for the message.
+        values: Settings by name, finished settings, or ``None`` for the defaults.
+
+    Raises:
+        ConfigError: A name is unknown (the nearest valid one is named) or a value is out of range.
+    """
+    if isinstance(values, kind):
+        return values
+    if not isinstance(values, Mapping | None):
+        raise ConfigError(f"{name} settings must be a mapping, got {values!r}")
+    fields = dict(values or {})
+    check_names(name, kind, fields)
+    return kind(**fields)
+
+
+def write_settings(settings: Any) -> dict[str, Any]:
+    """Returns settings as plain JSON types; :func:`read_settings` gives them back exactly."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+    }

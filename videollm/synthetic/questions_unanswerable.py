@@ -1,0 +1,107 @@
+"""Questions that assume what is not so, and questions about anything but the pocket world."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from . import facts, references, truth, words
+from .phrasings import say
+from .question import Question
+from .scenes import ACTIONS, Clip
+from .small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
+
+_TEST_SAYING_SHARE = 0.25
+_MAY_FOLLOW_THE = ("size", "action", "when", "after", "before")
+
+
+def ask_unanswerable(clip: Clip, rng: random.Random) -> Question | None:
+    """Asks about an object, an action, a shot or a cut that is not there; each form is as likely where it can be."""
+    for form in rng.sample(list(_FORMS), len(_FORMS)):
+        question = _FORMS[form](clip, rng)
+        if question:
+            return question
+    return None
+
+
+def ask_out_of_scope(clip: Clip, rng: random.Random) -> Question:
+    """Asks something that pocket cannot speak about; each topic is as likely."""
+    topic = rng.choice(sorted(SMALL_TALK))
+    only_in_test = clip.split == "test" and rng.random() < _TEST_SAYING_SHARE
+    text = rng.choice((TEST_SMALL_TALK if only_in_test else SMALL_TALK)[topic])
+    if rng.random() < 0.25:
+        text = text.lower()
+    if text.endswith(("?", ".")) and rng.random() < 0.15:
+        text = text[:-1].rstrip()
+    return Question("out_of_scope", OUT_OF_SCOPE, text, form=topic, only_in_test=only_in_test)
+
+
+def _no_object(clip: Clip, rng: random.Random) -> Question | None:
+    return _absent_object(clip, rng, None)
+
+
+def _no_object_in_shot(clip: Clip, rng: random.Random) -> Question | None:
+    return _absent_object(clip, rng, rng.randrange(len(clip.shots))) if len(clip.shots) > 1 else None
+
+
+def _absent_object(clip: Clip, rng: random.Random, shot_index: int | None) -> Question | None:
+    topics = {
+        "colour": lambda: references.absent_shape(rng, clip, shot_index),
+        "shape": lambda: f"{references.absent_colour(rng, clip, shot_index)} object",
+        "other": lambda: " ".join(references.absent_pair(rng, clip, shot_index) or ()),
+    }
+    topic = rng.choice(sorted(topics))
+    noun = topics[topic]()
+    if not noun:
+        return None
+    place = "this video" if shot_index is None else f"the {words.ORDINALS[shot_index]} shot"
+    form = "no_object" if shot_index is None else "no_object_in_shot"
+    fact = Question("unanswerable", f"There is no {noun} in {place}.", form=form, shot_index=shot_index)
+    slots = {"thing": f"the {noun}"}
+    if topic == "other":
+        topic = rng.choice(_MAY_FOLLOW_THE if shot_index is None else _MAY_FOLLOW_THE[:2])
+        possible = [kind for kind in ACTIONS[1:] if references.may_act(clip, noun.split(" ")[-1], kind)]
+        slots |= words.verb_forms(rng.choice(possible))
+    return fact.worded(say(rng, clip.split, topic, shot_index, **slots))
+
+
+def _no_action(clip: Clip, rng: random.Random) -> Question | None:
+    things = [thing for shot in clip.shots if truth.shows_actions(shot) for thing in shot.objects]
+    options = [(thing, wrong) for thing in things for wrong in references.wrong_actions(clip, thing)]
+    if not options:
+        return None
+    thing, wrong = rng.choice(options)
+    slots = {"thing": references.by_shape_or_name(rng, clip, thing), **words.verb_forms(wrong)}
+    answer = words.capitalised(f"{slots['thing']} does not {slots['do']}.")
+    fact = Question("unanswerable", answer, form="no_action", about=(thing,))
+    return fact.worded(say(rng, clip.split, rng.choice(("when", "when", "after", "before")), **slots))
+
+
+def _no_shot(clip: Clip, rng: random.Random) -> Question:
+    shot_index = len(clip.shots) + (rng.random() < 0.25)
+    topic = rng.choice((*facts.SHOT_KINDS, "contents", "count_objects", "action"))
+    thing = references.refer(rng, clip, rng.choice(clip.objects)) if clip.objects else "the red star"
+    fact = Question("unanswerable", f"There is no {words.ORDINALS[shot_index]} shot.", form="no_shot")
+    return fact.worded(say(rng, clip.split, topic, shot_index, thing=thing, things="objects"))
+
+
+def _no_cut(clip: Clip, rng: random.Random) -> Question | None:
+    count = len(truth.cuts_s(clip))
+    if not count:
+        name = rng.choice(("the first cut", "the first cut", "the cut", "the last cut", "the second cut"))
+        answer = "There is no cut in this video."
+    elif rng.random() < 0.5:
+        name = f"the {words.ORDINALS[count]} cut"
+        answer = f"There is no {words.ORDINALS[count]} cut in this video."
+    else:
+        return None
+    return Question("unanswerable", answer, form="no_cut").worded(say(rng, clip.split, "cut", cut=name))
+
+
+_FORMS: dict[str, Callable[[Clip, random.Random], Question | None]] = {
+    "no_object": _no_object,
+    "no_object_in_shot": _no_object_in_shot,
+    "no_action": _no_action,
+    "no_shot": _no_shot,
+    "no_cut": _no_cut,
+}

@@ -1,0 +1,131 @@
+"""How questions point at objects: by any words that fit one object only; and at objects that are not there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from . import truth, words
+from .scenes import ACTIONS, COLOURS, SHAPES, SIZES, Clip, WorldObject
+
+_NOUNS = ("object", "object", "thing", "shape")
+
+
+def scopes(clip: Clip, rng: random.Random) -> Iterator[int | None]:
+    """Yields the clip as a whole (``None``) and its shots, in an order in which the whole often comes first.
+
+    The only shot of a clip is never named.
+    """
+    shots: list[int | None] = list(range(len(clip.shots))) if len(clip.shots) > 1 else []
+    rng.shuffle(shots)
+    yield from ([None, *shots] if rng.random() < 0.6 else [*shots, None])
+
+
+def refer(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None = None) -> str:
+    """Returns words for an object that fit no other of the clip (or of the shot): "the red star", or shorter ones."""
+    options = [f"the {thing.colour} {thing.shape}"] * 3
+    options += [f"the {thing.shape}"] * (2 * _only(clip, thing, shot_index, "shape"))
+    options += [f"the {thing.colour} {rng.choice(_NOUNS)}"] * _only(clip, thing, shot_index, "colour")
+    return rng.choice(options)
+
+
+def by_shape_or_name(rng: random.Random, clip: Clip, thing: WorldObject) -> str:
+    """Returns "the red star" or, where it is the only one, now and then "the star": words that answers repeat."""
+    short = _only(clip, thing, None, "shape") and rng.random() < 0.25
+    return f"the {thing.shape if short else words.name(thing)}"
+
+
+def without_colour(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None) -> str | None:
+    """Returns words for an object that leave its colour open, or ``None`` where they would fit another too."""
+    options = [f"the {thing.shape}"] * (4 * _only(clip, thing, shot_index, "shape"))
+    if truth.shows_sizes(truth.shot_of(clip, thing)):
+        options += [f"the {thing.size} {thing.shape}"] * _only(clip, thing, shot_index, "shape", "size")
+    options += _by_action(rng, clip, thing, shot_index)
+    return rng.choice(options) if options else None
+
+
+def without_shape(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None) -> str | None:
+    """Returns words for an object that leave its shape open, or ``None`` where they would fit another too."""
+    noun = rng.choice(_NOUNS[:3])
+    options = [f"the {thing.colour} {noun}"] * (4 * _only(clip, thing, shot_index, "colour"))
+    if truth.shows_sizes(truth.shot_of(clip, thing)):
+        options += [f"the {thing.size} {thing.colour} {noun}"] * _only(
+            clip, thing, shot_index, "colour", "size"
+        )
+    options += _by_action(rng, clip, thing, shot_index)
+    return rng.choice(options) if options else None
+
+
+def absent_pair(rng: random.Random, clip: Clip, shot_index: int | None) -> tuple[str, str] | None:
+    """Draws a colour and a shape that no object of the clip (or shot) has together.
+
+    Often one of them, or each on its own, is there. In the training split no held-out combination is drawn: it would
+    be absent every time.
+    """
+    present = {(thing.colour, thing.shape) for thing in truth.things_in(clip, shot_index)}
+    near = [(colour, shape) for colour, _ in present for shape in SHAPES]
+    near += [(colour, shape) for _, shape in present for colour in COLOURS]
+    near += [(thing.colour, thing.shape) for thing in clip.objects] * 8
+    pool = (
+        near if near and rng.random() < 0.7 else [(colour, shape) for colour in COLOURS for shape in SHAPES]
+    )
+    open_to = [pair for pair in pool if pair not in present and may_pair(clip, pair)]
+    return rng.choice(open_to) if open_to else None
+
+
+def absent_shape(rng: random.Random, clip: Clip, shot_index: int | None) -> str:
+    """Draws a shape that is not there."""
+    return _absent(rng, SHAPES, {thing.shape for thing in truth.things_in(clip, shot_index)}, clip, "shape")
+
+
+def absent_colour(rng: random.Random, clip: Clip, shot_index: int | None) -> str:
+    """Draws a colour that no object there has."""
+    return _absent(
+        rng, COLOURS, {thing.colour for thing in truth.things_in(clip, shot_index)}, clip, "colour"
+    )
+
+
+def wrong_size(size: str) -> str:
+    """Returns the other size."""
+    return SIZES[1 - SIZES.index(size)]
+
+
+def wrong_actions(clip: Clip, thing: WorldObject) -> list[str]:
+    """Returns the events that an object clearly does not take part in, and that questions may ascribe to it."""
+    alike = {"blinks": ("appears", "disappears"), "appears": ("blinks",), "disappears": ("blinks",)}
+    impossible = {"stays still", thing.action.kind, *alike.get(thing.action.kind, ())}
+    if thing.shape in ("circle", "ring"):
+        impossible.add("spins")
+    return [kind for kind in ACTIONS if kind not in impossible and may_act(clip, thing.shape, kind)]
+
+
+def may_pair(clip: Clip, pair: tuple[str, str]) -> bool:
+    """Whether a false statement may name this colour and shape together: training avoids held-out combinations."""
+    return clip.split == "test" or not truth.is_held_out_pair(*pair)
+
+
+def may_act(clip: Clip, shape: str, action: str) -> bool:
+    """Whether a false statement may say that this shape does this: training avoids held-out combinations."""
+    return clip.split == "test" or not truth.is_held_out_act(shape, action)
+
+
+def _only(clip: Clip, thing: WorldObject, shot_index: int | None, *traits: str) -> bool:
+    def values(other: WorldObject) -> list[str]:
+        return [getattr(other, trait) for trait in traits]
+
+    return sum(values(other) == values(thing) for other in truth.things_in(clip, shot_index)) == 1
+
+
+def _by_action(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None) -> list[str]:
+    kind = thing.action.kind
+    alike = [other for other in truth.things_in(clip, shot_index) if other.action.kind == kind]
+    if kind == "stays still" or alike != [thing]:
+        return []
+    return [f"the {rng.choice(_NOUNS[:3])} that {kind}"]
+
+
+def _absent(rng: random.Random, pool: tuple[str, ...], present: set[str], clip: Clip, trait: str) -> str:
+    elsewhere: set[str] = {getattr(thing, trait) for thing in clip.objects} - present
+    if elsewhere and rng.random() < 0.5:
+        return rng.choice(sorted(elsewhere))
+    return rng.choice([value for value in pool if value not in present])

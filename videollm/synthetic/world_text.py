@@ -1,0 +1,67 @@
+"""Text about clips that needs no pictures: a log that holds all their truth, and questions with answers about it.
+
+A small language model learns the world's language from it, and to reason over what is told, before it sees anything.
+"""
+
+from __future__ import annotations
+
+import random
+
+from . import truth, words
+from .dialogue import dialogue
+from .question import DESCRIPTIONS, Question
+from .questions import ask
+from .scenes import Clip, Shot
+
+_DESCRIPTION_SHARE = 0.4
+
+
+def log(clip: Clip) -> str:
+    """Returns a clip's whole truth as timed text, a line for each shot.
+
+    Example::
+
+        shot 1 0:00-0:04: gray background; camera is static; light normal; in colour; small red star moves left
+        0:01-0:03; large white cross stays still
+    """
+    return "\n".join(f"shot {index + 1} {_shot_log(shot, index)}" for index, shot in enumerate(clip.shots))
+
+
+def _shot_log(shot: Shot, shot_index: int) -> str:
+    found = truth.shot_events(shot, shot_index)
+    still = [thing for thing in words.in_order(shot.objects) if thing.action.kind == "stays still"]
+    parts = [words.backdrop_name(shot.backdrop), f"camera {shot.camera}", f"light {shot.light}", shot.tone]
+    parts += [
+        f"{event.thing.size} {words.name(event.thing)} {event.thing.action.kind} {_times(event.start_s, event.end_s)}"
+        for event in found
+    ]
+    parts += [f"{thing.size} {words.name(thing)} {thing.action.kind}" for thing in still]
+    return f"{_times(shot.start_s, shot.end_s)}: {'; '.join(parts)}"
+
+
+def _times(start_s: float, end_s: float) -> str:
+    return f"{words.clock(start_s)}-{words.clock(end_s)}"
+
+
+def world_exchange(clip: Clip, rng: random.Random, turns: int = 6) -> tuple[str, list[Question]]:
+    """Draws a context and a conversation about it that the context alone lets one answer.
+
+    Args:
+        clip: The clip.
+        rng: Source of the choices.
+        turns: Number of questions, follow-ups included.
+
+    Returns:
+        The log, and the questions; the first is now and then the request for a description.
+    """
+    asked = dialogue(clip, rng, turns)
+    if rng.random() < _DESCRIPTION_SHARE:
+        description = ask(clip, rng, rng.choice(DESCRIPTIONS))
+        asked[:1] = [description] if description else asked[:1]
+    return log(clip), asked
+
+
+def world_text(clip: Clip, rng: random.Random, turns: int = 6) -> str:
+    """Returns a log followed by questions and canonical answers about it, as one plain text."""
+    context, asked = world_exchange(clip, rng, turns)
+    return "\n".join([context, *(f"Q: {question.text}\nA: {question.answer}" for question in asked)])

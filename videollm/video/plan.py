@@ -1,0 +1,104 @@
+"""Which seconds of a medium to look at, decided from what its file says and a few settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..errors import ConfigError
+from ..values import FramePlan, VideoInfo
+
+
+def plan_frames(
+    info: VideoInfo,
+    *,
+    fps: float,
+    max_frames: int,
+    frames_per_segment: int = 2,
+    max_segments: int = 16,
+    start_s: float | None = None,
+    end_s: float | None = None,
+) -> FramePlan:
+    """Plans T = clamp(round(``fps`` × window), 1, ``max_frames``) frames at the midpoints of T equal spans.
+
+    Midpoints, because a span's middle stands for it better than its edge, and no frame falls on a fade at the very
+    start or end. The segments are S = clamp(ceil(T / ``frames_per_segment``), 1, ``max_segments``) runs of frames whose
+    lengths differ by at most one. A still image gives one frame at second 0.
+
+    Args:
+        info: What :func:`~videollm.video.probe` said about the file.
+        fps: Frames to look at per second of the window.
+        max_frames: Most frames to look at.
+        frames_per_segment: Frames that one segment should hold.
+        max_segments: Most segments; beyond it they grow longer.
+        start_s: Start of the window in seconds, default the start of the file.
+        end_s: End of the window; default, and at most, the end of the file.
+
+    Returns:
+        The plan, not yet resolved: its times are the wanted ones.
+
+    Raises:
+        ConfigError: A setting is out of range or the window holds nothing.
+    """
+    _check_settings(fps, max_frames, frames_per_segment, max_segments)
+    if info.kind == "image":
+        return FramePlan((0.0,), ((0, 1),), 0.0, 0.0, kind="image")
+    start, end = _window(info, start_s, end_s)
+    count = min(max(round(fps * (end - start)), 1), max_frames)
+    step = (end - start) / count
+    times = tuple(start + (index + 0.5) * step for index in range(count))
+    segments = _equal_runs(count, min(math.ceil(count / frames_per_segment), max_segments))
+    return FramePlan(times, segments, start, end)
+
+
+def resolve_plan(plan: FramePlan, times_s: Sequence[float | None]) -> FramePlan:
+    """Returns the plan of the frames that were really read, at their true times.
+
+    No frame is ever invented: where two wanted seconds hit one frame it is kept once, a wanted second without a
+    readable frame is dropped, and a segment left without frames vanishes.
+
+    Args:
+        plan: The plan as wanted.
+        times_s: For each wanted second the true time of its frame, ascending, or ``None`` where it could not be read.
+    """
+    kept: list[float] = []
+    segments: list[tuple[int, int]] = []
+    for first, past in plan.segments:
+        start = len(kept)
+        for time in times_s[first:past]:
+            if time is not None and (not kept or time > kept[-1]):
+                kept.append(time)
+        if len(kept) > start:
+            segments.append((start, len(kept)))
+    return FramePlan(tuple(kept), tuple(segments), plan.start_s, plan.end_s, resolved=True, kind=plan.kind)
+
+
+def _equal_runs(count: int, runs: int) -> tuple[tuple[int, int], ...]:
+    return tuple((index * count // runs, (index + 1) * count // runs) for index in range(runs))
+
+
+def _window(info: VideoInfo, start_s: float | None, end_s: float | None) -> tuple[float, float]:
+    start = 0.0 if start_s is None else start_s
+    end = info.duration_s if end_s is None else min(end_s, info.duration_s)
+    if not (math.isfinite(start) and start >= 0):
+        raise ConfigError(f"the start of the window must be 0 s or later, got {start:g} s")
+    if end_s is not None and not end_s > start:
+        raise ConfigError(f"the window must end after it starts, got {start:g} s to {end_s:g} s")
+    if start > 0 and start >= info.duration_s:
+        raise ConfigError(
+            f"the window starts at {start:g} s but {info.path.name} lasts only {info.duration_s:.2f} s; "
+            "choose an earlier start"
+        )
+    return start, end
+
+
+def _check_settings(fps: float, max_frames: int, frames_per_segment: int, max_segments: int) -> None:
+    if not (math.isfinite(fps) and fps > 0):
+        raise ConfigError(f"fps must be a number above 0, got {fps}")
+    for name, value in (
+        ("max_frames", max_frames),
+        ("frames_per_segment", frames_per_segment),
+        ("max_segments", max_segments),
+    ):
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
