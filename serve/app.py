@@ -8,8 +8,8 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from videollm.errors import ConfigError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from .examples import ExampleClip
     from .service import ChatService
 
 
@@ -57,13 +58,18 @@ def run(model: str, loading: Mapping[str, Any], options: ServerOptions) -> None:
         _keep_to_this_machine(uploads)
         from videollm import load_model
         from videollm.checkpoints import find_model
+        from videollm.video import warm_up
 
+        from .examples import prepare_examples
         from .service import ChatService, card_summary
 
+        found = find_model(model)
         print(f"loading {model} …", file=sys.stderr)
+        warm_up()
         loaded = load_model(model, **loading)
-        service = ChatService(loaded, model, card_summary(find_model(model).base))
-        _serve(build_app(service, options), listener, options)
+        name = (found.adapter or found.base).resolve().name
+        service = ChatService(loaded, name, card_summary(found.base))
+        _serve(build_app(service, options, prepare_examples()), listener, options)
 
 
 def take_port(host: str, port: int) -> socket.socket:
@@ -76,28 +82,28 @@ def take_port(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        # A server that has just ended leaves its port waiting; only one that still listens may stand in the way.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
+        with ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            # A server that has just ended leaves its port waiting; only one that still listens may stand in the way.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+            on_failure.pop_all()
+        return listener
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port (0 takes any free one)"
         ) from None
-    return listener
 
 
-def build_app(service: ChatService, options: ServerOptions) -> FastAPI:
+def build_app(service: ChatService, options: ServerOptions, examples: Sequence[ExampleClip] = ()) -> FastAPI:
     """Returns the web application: the page at ``/`` and ``/healthz``."""
     import gradio as gr
     from fastapi import FastAPI
 
-    from .examples import prepare_examples
     from .privacy import StayLocal
     from .ui import PAGE_STYLE, build_ui
 
-    examples = prepare_examples()
     app = FastAPI(title="VideoLLM", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +133,9 @@ class Conversation:
     def _ask(self, question: str, options: ReadOptions, sampling: dict[str, Any]) -> Iterator[Event]:
         if options != self.options:
             yield from self._look_again(options)
-        with self._model_lock, closing(self._chat.stream(question, **sampling)) as pieces:
+        pieces = self._chat.stream(question, **sampling)
+        assert isinstance(pieces, Generator)
+        with self._model_lock, closing(pieces):
             if self._stop.is_set():  # before the stream began: it has not heard of it
                 raise CancelledError(_STOPPED)
             for piece in pieces:

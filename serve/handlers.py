@@ -15,9 +15,10 @@ from videollm.errors import ConfigError, VideoLLMError
 from videollm.media import ReadOptions
 
 from . import panel
+from .conversation import Turn
 from .events import Done, Event, Failed, Reading, TextPiece, VideoReady
 from .service import ChatService
-from .session import ChatSession, Turn
+from .session import ChatSession
 from .widgets import LookControls, SamplingControls, Widgets
 
 # A browser redraws the conversation for every change; more often than this nobody can see.

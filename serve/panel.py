@@ -12,7 +12,9 @@ from videollm.values import Answer
 
 from .events import MediumView, SeenFrame
 
-_CANNOT_PLAY = "This browser cannot play this kind of file. The model reads it all the same: the frames below are what it saw."
+_CANNOT_PLAY = (
+    "This browser cannot play this kind of file. The model reads it: the frames below are what it saw."
+)
 
 _ENDINGS = {"cancelled": ("stopped",), "length": ("cut short: raise “Answer tokens, at most”",)}
 
@@ -47,7 +49,8 @@ def reading(path: Path) -> str:
 def receipt(lines: Sequence[tuple[str, int, int]]) -> str:
     """Returns what the next answer would look at: for each medium its name, frames and most visual tokens."""
     return "".join(
-        f'<p class="receipt">{escape(name)}: {_counted(frames, "frame")}, at most {_counted(tokens, "visual token")}</p>'
+        f'<p class="receipt">{escape(name)}: {_counted(frames, "frame")}, '
+        f"at most {_counted(tokens, 'visual token')}</p>"
         for name, frames, tokens in lines
     )
 
@@ -113,7 +116,8 @@ def _strip(number: int, view: MediumView, named: bool) -> str:
     title = f"What the model saw of {name}" if named else "What the model saw"
     cost = f"{_counted(len(view.frames), 'frame')}, {_counted(view.visual_tokens, 'visual token')}"
     heading = f'<p class="seen"><b>{title}</b> {cost}</p>'
-    return f'<section class="look" aria-label="Frames seen of {name}">{heading}<ol class="strip">{frames}</ol></section>'
+    body = f'{heading}<ol class="strip">{frames}</ol>'
+    return f'<section class="look" aria-label="Frames seen of {name}">{body}</section>'
 
 
 def _frame(number: int, frame: SeenFrame) -> str:

@@ -21,7 +21,7 @@ class ChatSession:
     """What one person has open; knows neither Gradio nor HTTP.
 
     One piece of work runs at a time. :meth:`stop` and :meth:`clear` may be called from any thread: running work then
-    ends by itself, and what it still writes goes to the conversation that was left.
+    ends by itself, and what it still writes belongs to the conversation that was left.
 
     Args:
         model: The model.
@@ -62,7 +62,7 @@ class ChatSession:
             known = []
         if not known:
             self._conversation.options = options
-        yield from self._conversation.read(self._readable(paths)[len(known) :])
+        yield from self._while_open(self._conversation.read(self._readable(paths)[len(known) :]))
 
     def ask(self, question: str, options: ReadOptions, **sampling: Any) -> Iterator[Event]:
         """Answers a question.
@@ -72,7 +72,7 @@ class ChatSession:
             options: How the media are looked at; where they were not read so, they are read again.
             sampling: Fields of ``GenerationSettings`` that differ from their defaults.
         """
-        return self._conversation.ask(question, options, sampling)
+        return self._while_open(self._conversation.ask(question, options, sampling))
 
     def refuse(self, question: str, message: str) -> Event:
         """Takes a question down as one that cannot be answered, and says why."""
@@ -96,8 +96,16 @@ class ChatSession:
 
     def clear(self) -> None:
         """Forgets media, turns and what the model keeps of them."""
-        self._conversation.stop()
-        self._conversation = self._new()
+        left, self._conversation = self._conversation, self._new()
+        left.stop()
+
+    def _while_open(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Passes events on until the conversation is left: nobody wants to hear the rest."""
+        conversation = self._conversation
+        for event in events:
+            if conversation is not self._conversation:
+                return
+            yield event
 
     def _new(self) -> Conversation:
         return Conversation(self._model, self._model_lock, ReadOptions())

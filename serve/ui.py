@@ -22,6 +22,7 @@ _SUGGESTIONS = (
     "How many shots are there?",
     "Describe the video shot by shot, with times.",
 )
+_WELCOME = "### Ask about a video\nDrop a file or try an example, then ask. Nothing leaves this machine."
 _FONT = ("system-ui", "sans-serif")
 _MONO = ("ui-monospace", "monospace")
 
@@ -157,7 +158,7 @@ def _chat_column() -> dict[str, Any]:
         elem_id="chat",
         height=520,
         layout="bubble",
-        placeholder="### Ask about a video\nDrop a file on the left or try an example, then ask. Nothing leaves this machine.",
+        placeholder=_WELCOME,
         examples=[{"text": suggestion} for suggestion in _SUGGESTIONS],
         latex_delimiters=[],
         allow_tags=False,
@@ -172,7 +173,6 @@ def _chat_column() -> dict[str, Any]:
         lines=1,
         max_lines=6,
         submit_btn=True,
-        autofocus=True,
         elem_id="question",
     )
     with gr.Row(elem_id="actions"):
@@ -194,13 +194,11 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Seque
         "concurrency_id": "model",
         "api_visibility": "private",
     }
-    running = [
-        files.change(handlers.load, [*context, *widgets.look], **model_work),
-        widgets.question.submit(handlers.ask, [*context, widgets.question, *settings], **model_work),
-        chat.example_select(handlers.suggest, [*context, *settings], **model_work),
-        widgets.retry.click(handlers.retry, [*context, *settings], **model_work),
-        chat.retry(handlers.retry, [*context, *settings], **model_work),
-    ]
+    files.change(handlers.load, [*context, *widgets.look], **model_work)
+    widgets.question.submit(handlers.ask, [*context, widgets.question, *settings], **model_work)
+    chat.example_select(handlers.suggest, [*context, *settings], **model_work)
+    for retried in (widgets.retry.click, chat.retry):
+        retried(handlers.retry, [*context, *settings], **model_work)
 
     at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     page.load(handlers.open, outputs=[widgets.session], **at_once)
@@ -208,7 +206,7 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Seque
     for undone in (widgets.undo.click, chat.undo):
         undone(handlers.undo, [widgets.session], outputs=widgets.all_outputs, **at_once)
     for cleared in (widgets.clear.click, chat.clear):
-        cleared(handlers.clear, [widgets.session], outputs=widgets.all_outputs, cancels=running, **at_once)
+        cleared(handlers.clear, [widgets.session], outputs=widgets.all_outputs, **at_once)
     for control in widgets.look:
         control.change(
             handlers.receipt, [widgets.session, *widgets.look], outputs=[widgets.receipt], **at_once

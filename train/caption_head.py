@@ -33,7 +33,9 @@ class CaptionHead(nn.Module):
         """Returns the logits (B, L, V) of the token after each position of ``ids_BL``."""
         length = ids_BL.shape[1]
         hidden_BLD = self.embedding(ids_BL) + self.position.weight[:length]
-        causal = nn.Transformer.generate_square_subsequent_mask(length, device=ids_BL.device, dtype=hidden_BLD.dtype)
+        causal = nn.Transformer.generate_square_subsequent_mask(
+            length, device=ids_BL.device, dtype=hidden_BLD.dtype
+        )
         hidden_BLD = self.decoder(hidden_BLD, patches_BPD, tgt_mask=causal, tgt_is_causal=True)
         return hidden_BLD @ self.embedding.weight.T
 
@@ -81,7 +83,9 @@ class ContrastiveHead(nn.Module):
 def _equal_pairs(captions: list[torch.Tensor], device: torch.device) -> torch.Tensor:
     """True where two different frames have the same caption."""
     numbers: dict[tuple[int, ...], int] = {}
-    kinds = torch.tensor([numbers.setdefault(tuple(ids.tolist()), len(numbers)) for ids in captions], device=device)
+    kinds = torch.tensor(
+        [numbers.setdefault(tuple(ids.tolist()), len(numbers)) for ids in captions], device=device
+    )
     return (kinds[:, None] == kinds[None, :]).fill_diagonal_(False)
 
 

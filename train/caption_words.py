@@ -29,7 +29,9 @@ def encode_caption(caption: str) -> list[int]:
     try:
         return [_IDS[word] for word in re.findall(r"\w+|[^\w\s]", caption.lower())]
     except KeyError as error:
-        raise DataError(f"the frame caption {caption!r} has a word outside the vocabulary: {error}") from error
+        raise DataError(
+            f"the frame caption {caption!r} has a word outside the vocabulary: {error}"
+        ) from error
 
 
 def decode_caption(ids: list[int]) -> str:

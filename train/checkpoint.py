@@ -55,7 +55,9 @@ def load_newest_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     found = _checkpoints(root)
     for checkpoint in reversed(found):
         if _is_sound(checkpoint):
-            state: dict[str, Any] = torch.load(checkpoint / _STATE_FILE, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(
+                checkpoint / _STATE_FILE, map_location="cpu", weights_only=True
+            )
             return state
         print(f"{checkpoint} is damaged; trying an older checkpoint", file=sys.stderr)
     if found:

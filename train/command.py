@@ -22,15 +22,23 @@ def register(app: typer.Typer) -> None:
 
 def train(
     stage: Annotated[
-        str, typer.Argument(help="tokenizer, pretrain, assemble, features, align, instruct, or pocket for all of them.")
+        str,
+        typer.Argument(
+            help="tokenizer, pretrain, assemble, features, align, instruct, or pocket for all of them."
+        ),
     ],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Single settings as key=value; dots reach inside.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Single settings as key=value; dots reach inside.")
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML file of the stage's settings; for pocket the directory of all of them.")
+        Path | None,
+        typer.Option(help="YAML file of the stage's settings; for pocket the directory of all of them."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Directory of the run; refused if it exists.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings, train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and print the settings, train nothing.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores by default.")] = None,
 ) -> None:
     """Trains one stage of a model, or the built-in model from nothing."""
@@ -45,7 +53,9 @@ def train(
 
         torch.set_num_threads(threads)
     if stage == _POCKET:
-        _train_pocket(config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run)
+        _train_pocket(
+            config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run
+        )
         return
     if config is None:
         raise ConfigError(f"training stage {stage!r} needs its settings: --config FILE")
@@ -60,7 +70,9 @@ def train(
     run_stage(settings, out, resume=resume)
 
 
-def _train_pocket(configs: Path, out: Path | None, overrides: tuple[str, ...], *, resume: bool, dry_run: bool) -> None:
+def _train_pocket(
+    configs: Path, out: Path | None, overrides: tuple[str, ...], *, resume: bool, dry_run: bool
+) -> None:
     from videollm.errors import ConfigError
 
     from .config import load_chain

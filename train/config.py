@@ -232,7 +232,9 @@ STAGES: dict[str, type[StageSettings]] = {
 }
 
 
-def load_settings(path: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")) -> StageSettings:
+def load_settings(
+    path: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")
+) -> StageSettings:
     """Reads a stage's settings.
 
     Args:
@@ -255,7 +257,9 @@ def load_settings(path: Path, overrides: tuple[str, ...] = (), *, out: Path = Pa
     return parse_settings(kind, fields, str(path))
 
 
-def load_chain(configs: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")) -> list[StageSettings]:
+def load_chain(
+    configs: Path, overrides: tuple[str, ...] = (), *, out: Path = Path("runs/pocket")
+) -> list[StageSettings]:
     """Reads the settings of every stage of ``POCKET_CHAIN``.
 
     Args:

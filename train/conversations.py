@@ -10,7 +10,7 @@ from videollm.synthetic.scenes import Clip
 from videollm.synthetic.world_text import log
 from videollm.values import Message
 
-from .balance import AnswerBalance
+from .balance import KindBalance
 
 # Asks for the written log of a clip: every object, action and time, more than any description tells.
 _LOG_REQUEST = "Write the log of this video."
@@ -25,7 +25,7 @@ def describing(clip: Clip, rng: random.Random, turns: int) -> list[tuple[str, st
 
 
 def questioning(
-    clip: Clip, rng: random.Random, turns: int, balance: AnswerBalance, description_share: float
+    clip: Clip, rng: random.Random, turns: int, balance: KindBalance, description_share: float
 ) -> list[tuple[str, str]]:
     """Returns independent questions of all kinds with their answers, ``description_share`` of them descriptions."""
     return [

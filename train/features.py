@@ -52,7 +52,10 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     for shard in missing:
         indices = range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips))
         clips = torch.utils.data.DataLoader(
-            _RenderedClips(model, wanted, indices), batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+            _RenderedClips(model, wanted, indices),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
         )
         tensors: dict[str, torch.Tensor] = {}
         for index, (frames, plan) in zip(indices, clips, strict=True):
@@ -68,7 +71,9 @@ class FeatureStore:
         try:
             record = json.loads((directory / "features.json").read_text("utf-8"))
         except OSError as error:
-            raise DataError(f"{directory}: no features here; make them with 'videollm train features'") from error
+            raise DataError(
+                f"{directory}: no features here; make them with 'videollm train features'"
+            ) from error
         self.encoder: str = record["encoder"]
         self.contents = FeatureSettings(**record["clips"])
         self._video = VideoSettings(**record["video"])

@@ -103,7 +103,9 @@ class _Run:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optimizer.clip_norm)
         mean = self._over_processes(total) / count
         if not is_finite(torch.tensor(mean)) or not is_finite(torch.as_tensor(norm)):
-            raise DataError(f"step {self.step}: loss {mean} and gradient norm {float(norm)} must be finite; stopped")
+            raise DataError(
+                f"step {self.step}: loss {mean} and gradient norm {float(norm)} must be finite; stopped"
+            )
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
@@ -143,7 +145,9 @@ class _Run:
         per_step = seconds / len(losses)
         self.log.append(step=self.step, loss=loss, lr=lr, tokens_per_s=rate, step_s=per_step, **parts)
         shown = "".join(f"  {name} {value:.3f}" for name, value in parts.items())
-        self._say(f"step {self.step}/{self.settings.steps}  loss {loss:.4f}{shown}  lr {lr:.2e}  {per_step:.2f} s/step")
+        self._say(
+            f"step {self.step}/{self.settings.steps}  loss {loss:.4f}{shown}  lr {lr:.2e}  {per_step:.2f} s/step"
+        )
 
     def _evaluate(self) -> None:
         if not self.accelerator.is_main_process:
@@ -152,7 +156,9 @@ class _Run:
         figures = self.task.evaluate()
         if figures:
             self.log.append(step=self.step, evaluation=figures)
-            self._say(f"step {self.step}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+            self._say(
+                f"step {self.step}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            )
         plot_loss(self.run_dir)
 
     def _save(self) -> None:
@@ -197,12 +203,16 @@ def _restore_trained(model: nn.Module, weights: dict[str, torch.Tensor]) -> None
     trained = _trained_state(model)
     if trained.keys() != weights.keys():
         differing = sorted(trained.keys() ^ weights.keys())
-        raise CheckpointError(f"the checkpoint trains other parameters than the settings, first: {differing[0]}")
+        raise CheckpointError(
+            f"the checkpoint trains other parameters than the settings, first: {differing[0]}"
+        )
     model.load_state_dict(weights, strict=False)
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:
-    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+    return {
+        key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
+    }
 
 
 def _be_modest(worker: int) -> None:

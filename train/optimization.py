@@ -35,7 +35,9 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> AdamW:
         groups.setdefault((lr, decay), []).append(weight)
     unused = set(settings.component_lr) - used
     if unused:
-        raise ConfigError(f"component_lr names parts with no trainable parameter: {', '.join(sorted(unused))}")
+        raise ConfigError(
+            f"component_lr names parts with no trainable parameter: {', '.join(sorted(unused))}"
+        )
     return AdamW(
         [{"params": weights, "lr": lr, "weight_decay": decay} for (lr, decay), weights in groups.items()],
         betas=settings.betas,

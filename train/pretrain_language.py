@@ -25,7 +25,7 @@ from videollm.synthetic.scoring import is_right
 from videollm.synthetic.world_text import log
 from videollm.values import Message
 
-from .balance import AnswerBalance
+from .balance import KindBalance
 from .config import LanguagePretraining, LanguageShape
 from .conversations import as_messages, questioning
 from .task import Batch, Loss, text_batch
@@ -54,7 +54,7 @@ class WorldTexts(Dataset[Batch]):
 
     def __init__(self, settings: LanguagePretraining, processor: VideoLLMProcessor) -> None:
         self._settings, self._processor = settings, processor
-        self._balance = AnswerBalance(settings.world.kinds)
+        self._balance = KindBalance(settings.world.kinds, settings.world.wishes)
         self._clips: dict[int, Clip] = {}  # sampling a clip costs more than writing a text about it
 
     def __getitem__(self, index: int) -> Batch:
@@ -63,7 +63,9 @@ class WorldTexts(Dataset[Batch]):
             sample = index * self._settings.batch_size + position
             clip = self._clip((self._settings.seed << 40) + sample % self._settings.clips)
             rng = random.Random(sample)
-            pairs = questioning(clip, rng, self._settings.turns, self._balance, self._settings.description_share)
+            pairs = questioning(
+                clip, rng, self._settings.turns, self._balance, self._settings.description_share
+            )
             messages = as_messages(pairs, log(clip))
             rows.append(self._processor.render(messages, add_generation_prompt=False))
         return text_batch(self._processor, rows)
@@ -88,6 +90,7 @@ class LanguageTask:
         self.dataset = WorldTexts(settings, self._processor)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Returns the weighted next-token loss: answers count fully, the context a little."""
         ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]
         logits_BLV = model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, :-1]
         losses_BL = F.cross_entropy(logits_BLV.transpose(1, 2).float(), ids_BL[:, 1:], reduction="none")

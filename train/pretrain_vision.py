@@ -96,17 +96,29 @@ class FrameReader(nn.Module):
     def __init__(self, settings: VisionPretraining) -> None:
         super().__init__()
         shape = settings.shape
-        self.vision = FrameEncoder(vision_config(shape), select_layer=-1, cls_layers=1, chunk_frames=settings.batch_size)
-        self.caption = CaptionHead(VOCABULARY_SIZE, shape.hidden_size, shape.heads, settings.caption_layers, _CONTEXT)
+        self.vision = FrameEncoder(
+            vision_config(shape), select_layer=-1, cls_layers=1, chunk_frames=settings.batch_size
+        )
+        self.caption = CaptionHead(
+            VOCABULARY_SIZE, shape.hidden_size, shape.heads, settings.caption_layers, _CONTEXT
+        )
         self.contrast = ContrastiveHead(VOCABULARY_SIZE, shape.hidden_size)
         self.patches = PatchHead(shape.hidden_size)
 
     def forward(
-        self, frames_B3HW: torch.Tensor, ids_BL: torch.Tensor, captions: list[torch.Tensor], labels_BP3: torch.Tensor
+        self,
+        frames_B3HW: torch.Tensor,
+        ids_BL: torch.Tensor,
+        captions: list[torch.Tensor],
+        labels_BP3: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Returns the caption logits (B, L, V), the contrastive loss and the patch loss."""
         patches_BPD, cls_BD = self.see(frames_B3HW)
-        return self.caption(ids_BL, patches_BPD), self.contrast(cls_BD, captions), self.patches(patches_BPD, labels_BP3)
+        return (
+            self.caption(ids_BL, patches_BPD),
+            self.contrast(cls_BD, captions),
+            self.patches(patches_BPD, labels_BP3),
+        )
 
     def see(self, frames_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns patches (B, P, D) and CLS features (B, D)."""
@@ -126,6 +138,7 @@ class VisionTask:
         self.dataset = FrameCaptions(settings, "train")
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Returns caption, contrastive and patch loss, weighted as the settings say."""
         inputs_BL, labels_BL = self._teacher_forcing(batch["ids"], batch["frames"].device)
         captions = [torch.tensor(row, device=inputs_BL.device) for row in batch["ids"]]
         logits_BLV, contrast, patches = model(batch["frames"], inputs_BL, captions, batch["patch_labels"])
@@ -158,7 +171,9 @@ class VisionTask:
         """Writes the ViT in transformers' layout, without the heads."""
         self.model.vision.tower.save_pretrained(directory)
 
-    def _teacher_forcing(self, ids: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    def _teacher_forcing(
+        self, ids: list[list[int]], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs start with BOS, labels end with EOS; padding is -100 in the labels."""
         length = max(map(len, ids)) + 1
         inputs = torch.full((len(ids), length), END)

@@ -39,7 +39,9 @@ class RunLog:
         """Removes the events of steps after ``step``: a resumed run writes them again."""
         if not self._path.exists():
             return
-        kept = [line for line in self._path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step]
+        kept = [
+            line for line in self._path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step
+        ]
         self._path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def events(self) -> list[dict[str, Any]]:

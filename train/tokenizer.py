@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from videollm.model.tokenization import SAMPLE_TEXTS, build_tokenizer, train_sentencepiece
 from videollm.synthetic.descriptions import frame_caption
+from videollm.synthetic.questions import questions
 from videollm.synthetic.sampling import sample_clip
 
-from .conversations import log_messages
+from .conversations import describing
 
 # Words people use that the world's own phrasings lack, so that they are not spelt out byte by byte.
 _OTHER_TEXT = (
@@ -47,6 +47,7 @@ def _texts(clips: int, seed: int) -> Iterator[str]:
         clip_seed = (seed << 40) + number
         clip, rng = sample_clip(clip_seed, "train"), random.Random(clip_seed)
         yield frame_caption(clip, rng.uniform(0.0, clip.duration_s), placed=True)
-        for message in log_messages(clip, rng, 8):
-            yield from message.content.splitlines()
+        asked = [(question.text, question.answer) for question in questions(clip, rng, 6)]
+        for text in itertools.chain.from_iterable([*describing(clip, rng, 2), *asked]):
+            yield from text.splitlines()
     yield from itertools.chain.from_iterable(itertools.repeat(_OTHER_TEXT, 20))

@@ -29,7 +29,7 @@ from videollm.model.prompting import VisualLayout
 from videollm.synthetic.scenes import Clip
 from videollm.values import Message
 
-from .balance import AnswerBalance
+from .balance import KindBalance
 from .config import Alignment, Instruction, TuningSettings
 from .conversations import as_messages, describing, following, questioning
 from .features import FeatureStore, encoder_fingerprint
@@ -46,7 +46,7 @@ class ClipConversations(Dataset[Batch]):
     def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
         self._settings, self._store = settings, store
         self._plan_tokens = model.plan_tokens
-        self._balance = AnswerBalance(settings.kinds) if isinstance(settings, Instruction) else None
+        self._balance = KindBalance(settings.kinds, store.contents.world.wishes) if isinstance(settings, Instruction) else None
         self._processor: VideoLLMProcessor = model.processor
         self._video = model.config.video
 
@@ -59,7 +59,9 @@ class ClipConversations(Dataset[Batch]):
             clip, plan = self._store.clip(number), self._store.plan(number)
             token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng))
             layout = VisualLayout.of(plan, token_plan)
-            rows.append(self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False))
+            rows.append(
+                self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False)
+            )
             videos.append(self._store.load(number))
             token_plans.append(token_plan)
         return {**text_batch(self._processor, rows), "videos": videos, "plans": token_plans}
@@ -99,6 +101,7 @@ class TuningTask:
             self.model.language_model.model.compile(dynamic=True)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Returns the summed loss of the answers' tokens."""
         videollm: VideoLLM = unwrap(model)
         device = batch["input_ids"].device
         rows = videollm.project_segments([video.to(device) for video in batch["videos"]], batch["plans"])

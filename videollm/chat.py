@@ -24,10 +24,9 @@ import torch
 from PIL.Image import Image
 
 from .errors import ConfigError, ContextOverflowError, DataError
-from .media import Frames, Medium, ReadOptions, Source, load_medium
+from .media import Frames, Medium, ReadOptions, Source, load_medium, processor_of
 from .model.generation import PromptCache, TextStream, stream_generate
 from .model.modeling import VideoLLM
-from .model.processing import VideoLLMProcessor
 from .model.prompting import count_marks, escape_marks, format_time
 from .values import Answer, EncodedVideo, GenerationSettings, Message, Usage
 from .video.reading import Backend
@@ -81,7 +80,7 @@ class VideoChat:
         """
         self.model = model
         self.last_answer: Answer | None = None
-        self._processor = _processor_of(model)
+        self._processor = processor_of(model)
         self._options = ReadOptions(start_s, end_s, fps, max_frames, max_visual_tokens, backend)
         self._system = () if system is None else (Message("system", system),)
         self._turns: tuple[Message, ...] = ()
@@ -252,14 +251,6 @@ def _each(media: Media | Iterable[Media]) -> tuple[Media, ...]:
     if isinstance(media, str | os.PathLike | np.ndarray | Image | Frames | Medium | EncodedVideo):
         return (media,)
     return tuple(media)
-
-
-def _processor_of(model: VideoLLM) -> VideoLLMProcessor:
-    if model.processor is None:
-        raise ConfigError(
-            "the model has no processor; load it with load_model, or give it one with model.attach"
-        )
-    return model.processor
 
 
 def _check_origin(model: VideoLLM, encoded: EncodedVideo) -> None:

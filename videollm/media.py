@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError
+from .errors import ConfigError, DataError
 from .model.settings import VideoSettings
 from .values import EncodedVideo, FramePlan, VideoInfo
 from .video import decode_frames, plan_frames, probe
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .model.modeling import VideoLLM
+    from .model.processing import VideoLLMProcessor
     from .video.reading import Backend
 
 #: A video or image file, or a picture in memory: a Pillow image or uint8 RGB of shape (H, W, 3).
@@ -90,7 +91,7 @@ class Frames:
         seconds: What reading cost.
     """
 
-    frames_THW3: npt.NDArray[np.uint8]  # noqa: N815 - capital suffixes name dimensions
+    frames_THW3: npt.NDArray[np.uint8]
     plan: FramePlan
     source: str = ""
     notices: tuple[str, ...] = ()
@@ -152,7 +153,7 @@ def encode_frames(model: VideoLLM, frames: Frames, max_visual_tokens: int | None
         max_visual_tokens: Most rows in the prompt; ``None`` for the checkpoint's own setting.
     """
     started = time.perf_counter()
-    prepared = model.processor.prepare_frames(frames.frames_THW3)
+    prepared = processor_of(model).prepare_frames(frames.frames_THW3)
     encoded = model.encode_video(
         prepared, frames.plan, max_visual_tokens=max_visual_tokens, source=frames.source
     )
@@ -162,7 +163,7 @@ def encode_frames(model: VideoLLM, frames: Frames, max_visual_tokens: int | None
 def load_medium(
     model: VideoLLM,
     source: Source | Frames | Medium | EncodedVideo,
-    options: ReadOptions = ReadOptions(),  # noqa: B008 - frozen
+    options: ReadOptions = ReadOptions(),
     *,
     cache: MediaCache | None = None,
 ) -> Medium:
@@ -185,7 +186,7 @@ def load_medium(
         return Medium(source)
     if isinstance(source, Frames):
         return encode_frames(model, source, options.max_visual_tokens)
-    store = _CACHE if cache is None else cache
+    store = PROCESS_CACHE if cache is None else cache
     # The model's own reading settings are part of the key: its fingerprint covers only what happens after reading.
     key = (content_hash(source), options, model.config.video, model.fingerprint())
     known = store.get(key)
@@ -226,6 +227,19 @@ def read_media(
     """
     options = ReadOptions(start_s, end_s, fps, max_frames, max_visual_tokens, backend)
     return load_medium(model, source, options).encoded
+
+
+def processor_of(model: VideoLLM) -> VideoLLMProcessor:
+    """Returns a model's processor.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    if model.processor is None:
+        raise ConfigError(
+            "the model has no processor; load it with load_model, or give it one with model.attach"
+        )
+    return model.processor
 
 
 class MediaCache:
@@ -296,7 +310,7 @@ def _read_picture(picture: Image | npt.NDArray[np.uint8]) -> Frames:
 
 
 def _pixels(picture: Image | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    pixels = picture if isinstance(picture, np.ndarray) else np.asarray(picture.convert("RGB"))
+    pixels = np.array(picture if isinstance(picture, np.ndarray) else picture.convert("RGB"))
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or 0 in pixels.shape:
         raise DataError(
             f"a picture must be uint8 RGB of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
@@ -310,5 +324,6 @@ def _size(medium: Medium | None) -> int:
     return medium.encoded.tokens_KD.nbytes + medium.encoded.spans_K2.nbytes
 
 
-_CACHE = MediaCache()
+#: Where media are kept unless a caller brings a cache of its own.
+PROCESS_CACHE = MediaCache()
 _HASHES: dict[Path, tuple[tuple[int, int, int], str]] = {}

@@ -46,6 +46,12 @@ def tokenizer(tokenizer_directory: Path) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
+def shared_processor(tokenizer_directory: Path) -> VideoLLMProcessor:
+    """A processor that no test changes."""
+    return VideoLLMProcessor(PreTrainedTokenizerFast.from_pretrained(tokenizer_directory))
+
+
+@pytest.fixture(scope="session")
 def make_config(tokenizer_directory: Path) -> Callable[..., VideoLLMConfig]:
     """Makes configurations of tiny models whose sizes differ pairwise, with parts replaced."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_directory)

@@ -37,7 +37,9 @@ def test_a_saved_configuration_loads_as_the_same(config, tmp_path):
 def test_saving_twice_gives_the_same_file(config, tmp_path):
     config.save_pretrained(tmp_path / "first")
     VideoLLMConfig.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
-    first, second = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "second"))
+    first, second = (
+        json.loads((tmp_path / name / "config.json").read_text()) for name in ("first", "second")
+    )
     assert first == second
 
 
@@ -72,9 +74,18 @@ def test_the_picture_size_follows_the_encoder(make_config):
         ({"image": {"size": 224}}, "image.size 224 is not the encoder's vision_config.image_size 40"),
         ({"image": {"std": [1, 1, 0]}}, "image.std must be above 0"),
         ({"image": {"mean": [1, 1]}}, "image.mean must be three numbers"),
-        ({"text_config": {"model_type": "lama"}}, "unknown text_config.model_type 'lama': did you mean llama"),
-        ({"text_config": {"vocab_size": 5}}, "placeholder_token_id must be an id of the language model's vocabulary"),
-        ({"vision_config": {"num_attention_heads": 5}}, "vision_config: .*not a multiple of the number of attention"),
+        (
+            {"text_config": {"model_type": "lama"}},
+            "unknown text_config.model_type 'lama': did you mean llama",
+        ),
+        (
+            {"text_config": {"vocab_size": 5}},
+            "placeholder_token_id must be an id of the language model's vocabulary",
+        ),
+        (
+            {"vision_config": {"num_attention_heads": 5}},
+            "vision_config: .*not a multiple of the number of attention",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line_that_helps(make_config, parts, message):

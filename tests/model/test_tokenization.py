@@ -17,10 +17,14 @@ def pair(request, corpus, tmp_path_factory):
     """The directory's tokenizer and SentencePiece's own processor."""
     directory = tmp_path_factory.mktemp(request.param)
     options = {} if request.param == "bpe" else {"hard_vocab_limit": False}
-    trained = train_sentencepiece(corpus, directory / "x.model", vocab_size=420, model_type=request.param, **options)
+    trained = train_sentencepiece(
+        corpus, directory / "x.model", vocab_size=420, model_type=request.param, **options
+    )
     build_tokenizer(trained, directory / "saved", samples=corpus)
     loaded = AutoTokenizer.from_pretrained(directory / "saved")
-    return loaded, sentencepiece.SentencePieceProcessor(model_file=str(directory / "saved" / "tokenizer.model"))
+    return loaded, sentencepiece.SentencePieceProcessor(
+        model_file=str(directory / "saved" / "tokenizer.model")
+    )
 
 
 # Letters that merge, what specials are made of, and characters of one to four bytes that the corpus lacks.
@@ -61,7 +65,7 @@ def test_the_chat_template_travels_with_the_directory(pair):
 def test_a_model_without_byte_fallback_is_refused(corpus, tmp_path):
     with (tmp_path / "plain.model").open("wb") as file:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(corpus), model_writer=file, vocab_size=80, minloglevel=2
+            sentence_iterator=iter(corpus), model_writer=file, vocab_size=40, minloglevel=2
         )
     with pytest.raises(ConfigError, match="byte_fallback=True"):
         build_tokenizer(tmp_path / "plain.model", tmp_path / "out")

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from videollm import load_model
 from videollm.model.compressor_config import CompressorConfig, QFormerConfig
 from videollm.model.configuration import VideoLLMConfig
 from videollm.model.modeling import VideoLLM
 from videollm.model.processing import VideoLLMProcessor
 from videollm.model.tokenization import build_tokenizer, train_sentencepiece
+from videollm.synthetic.files import write_clip
+from videollm.synthetic.rendering import render_frame
+from videollm.synthetic.sampling import sample_clip
+from videollm_serve.service import ChatService
+from videollm_serve.session import ChatSession
 
 CARD = "---\nlicense: mit\n---\n# Tiny\n\nA model with random weights.\nIt sees nothing.\n\nMore about it.\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _event_loop() -> Iterator[None]:
+    """The loop that building a page asks for; gradio would open one of its own and never close it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +74,34 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     VideoLLMProcessor.for_config(config, tokenizer).save_pretrained(directory)
     (directory / "README.md").write_text(CARD, encoding="utf-8")
     return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path) -> VideoLLM:
+    """The tiny model, loaded once."""
+    return load_model(tiny_checkpoint, device="cpu")
+
+
+@pytest.fixture
+def service(tiny_model: VideoLLM) -> ChatService:
+    """A service on the tiny model."""
+    return ChatService(tiny_model, "tiny", "It sees nothing.")
+
+
+@pytest.fixture
+def session(service: ChatService) -> ChatSession:
+    """A fresh session."""
+    return service.open()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files as people upload them: two short videos, an animation, a still, and some that cannot be read."""
+    directory = tmp_path_factory.mktemp("clips")
+    for name, seed, codec in (("one.mp4", 42, "h264"), ("two.mp4", 10, "h264"), ("hevc.mkv", 42, "hevc")):
+        write_clip(sample_clip(seed, "test"), directory / name, codec=codec)
+    Image.fromarray(render_frame(sample_clip(42, "test"), 1.0)).save(directory / "still.png")
+    (directory / "noise.mp4").write_bytes(random.Random(0).randbytes(5000))
+    (directory / "empty.mp4").touch()
+    (directory / "letter.mp4").write_text("Dear reader, this is no video.\n" * 20, encoding="utf-8")
+    return {path.name: path for path in directory.iterdir()}

@@ -9,25 +9,27 @@ from videollm.synthetic.scenes import Action, Backdrop, Clip, Shot, WorldObject
 
 
 @pytest.fixture(scope="session")
-def train_clips() -> list[Clip]:
-    return [sample_clip(seed, "train") for seed in range(140)]
+def training_clips() -> list[Clip]:
+    return [sample_clip(seed, "train") for seed in range(100)]
 
 
 @pytest.fixture(scope="session")
-def test_clips() -> list[Clip]:
-    return [sample_clip(seed, "test") for seed in range(80)]
+def testing_clips() -> list[Clip]:
+    return [sample_clip(seed, "test") for seed in range(60)]
 
 
 @pytest.fixture(scope="session")
-def clips(train_clips: list[Clip], test_clips: list[Clip]) -> list[Clip]:
-    return train_clips + test_clips
+def clips(training_clips: list[Clip], testing_clips: list[Clip]) -> list[Clip]:
+    return training_clips + testing_clips
 
 
 @pytest.fixture
 def staged():
     """Returns a function that puts one red object on a plain white frame of 200 x 120 pixels for four seconds."""
 
-    def stage(kind: str = "stays still", *, shape: str = "square", amount: float = 0.0, **changes: object) -> Clip:
+    def stage(
+        kind: str = "stays still", *, shape: str = "square", amount: float = 0.0, **changes: object
+    ) -> Clip:
         still = kind == "stays still"
         action = Action(kind, 0.0 if still else 1.0, 4.0 if still else 3.0, amount)
         placed = {"x": 0.5, "y": 0.5, "extent": 0.3} | changes

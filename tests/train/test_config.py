@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from videollm_train.config import POCKET_CHAIN, LanguagePretraining, load_chain, load_settings
 
 from videollm.errors import ConfigError
+from videollm_train.config import POCKET_CHAIN, LanguagePretraining, load_chain, load_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -36,7 +36,9 @@ def test_paths_of_a_chain_lie_in_its_run_directory(tmp_path):
 
 
 def test_overrides_reach_into_nested_settings():
-    settings = load_settings(CONFIGS / "pocket" / "language.yaml", ("steps=7", "optimizer.lr=0.5", "shape.layers=1"))
+    settings = load_settings(
+        CONFIGS / "pocket" / "language.yaml", ("steps=7", "optimizer.lr=0.5", "shape.layers=1")
+    )
     assert isinstance(settings, LanguagePretraining)
     assert (settings.steps, settings.optimizer.lr, settings.shape.layers) == (7, 0.5, 1)
 
@@ -64,7 +66,11 @@ def test_an_override_of_the_chain_must_name_a_stage():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("a: [", "not valid YAML"), ("- 1", "expected a mapping of settings, got list")],
+    [
+        (None, "cannot be read"),
+        ("a: [", "not valid YAML"),
+        ("- 1", "expected a mapping of settings, got list"),
+    ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, message):
     path = tmp_path / "settings.yaml"

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
+
+from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm_train.checkpoint import load_newest_checkpoint
 from videollm_train.config import OptimizerSettings, RunSettings
 from videollm_train.loop import fit
 from videollm_train.optimization import build_optimizer, set_trainable, trainable_table
 from videollm_train.task import Loss
-
-from videollm.errors import CheckpointError, ConfigError, DataError
 
 
 class Squares(Dataset):
@@ -74,7 +74,7 @@ def losses(run):
     return [(event["step"], event["loss"]) for event in events if "loss" in event]
 
 
-class Interrupted(Exception):
+class CrashError(Exception):
     """Stands for a crash in the middle of a step."""
 
 
@@ -87,11 +87,11 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at)
 
     def crash(model, batch):
         if task.calls == crash_at - 1:
-            raise Interrupted
+            raise CrashError
         return compute(model, batch)
 
     task.loss = crash
-    with pytest.raises(Interrupted):
+    with pytest.raises(CrashError):
         fit(task, settings(), tmp_path / "parts")
     fit(Regression(), settings(), tmp_path / "parts", resume=True)
 
@@ -105,7 +105,10 @@ def test_accumulated_micro_batches_equal_one_large_batch(tmp_path):
         def __getitem__(self, index):
             whole = Squares(8)[index // 2]
             part = slice(0, 3) if index % 2 == 0 else slice(3, 8)
-            return {**{key: whole[key][part] for key in ("inputs", "targets")}, "supervised": part.stop - part.start}
+            return {
+                **{key: whole[key][part] for key in ("inputs", "targets")},
+                "supervised": part.stop - part.start,
+            }
 
     def without_dropout(size):
         task = Regression(size)
@@ -177,7 +180,10 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 def test_exactly_the_named_parameters_are_trained():
     model = Regression().model
     set_trainable(model, ("3.",))
-    assert [name for name, weight in model.named_parameters() if weight.requires_grad] == ["3.weight", "3.bias"]
+    assert [name for name, weight in model.named_parameters() if weight.requires_grad] == [
+        "3.weight",
+        "3.bias",
+    ]
     assert trainable_table(model).splitlines()[-1].split() == ["all", "9", "41"]
     with pytest.raises(ConfigError, match=r"starts with 'lora'"):
         set_trainable(model, ("lora",))
@@ -192,6 +198,11 @@ def test_components_have_learning_rates_of_their_own():
         for weight in group["params"]
     }
     found = {name: rates[id(weight)] for name, weight in model.named_parameters()}
-    assert found == {"0.weight": (0.1, 0.2), "0.bias": (0.1, 0.0), "3.weight": (0.5, 0.2), "3.bias": (0.5, 0.0)}
+    assert found == {
+        "0.weight": (0.1, 0.2),
+        "0.bias": (0.1, 0.0),
+        "3.weight": (0.5, 0.2),
+        "3.bias": (0.5, 0.0),
+    }
     with pytest.raises(ConfigError, match="no trainable parameter: vision"):
         build_optimizer(model, OptimizerSettings(lr=0.1, component_lr={"vision": 0.5}))

@@ -15,7 +15,7 @@ from ..model.settings import VideoSettings, read_settings
 POCKET = Path(__file__).resolve().parent.parent / "pocket"
 MODEL_TYPE = "videollm"
 _CONFIG, _ADAPTER_CONFIG = "config.json", "adapter_config.json"
-_SUPPORTED = "a model is 'pocket' (built in), a directory that save_pretrained wrote, or a directory with a PEFT adapter of one"
+_SUPPORTED = "a model is 'pocket' (built in), a directory of save_pretrained, or one with a PEFT adapter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,12 @@ def load_model(
     model = _load_base(found, precision, quantization, place)
     if found.adapter is not None:
         model = _with_adapter(model, found.adapter, fold=quantization is None)
+    module: torch.nn.Module = model
     if quantization is None:
-        model.to(place)
+        module.to(place)
     model.attach(_load_processor(model, found))
-    return model.eval()
+    module.eval()
+    return model
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -142,7 +145,10 @@ def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
     from safetensors.torch import load_file
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(directory), local_files_only=True)
+        with warnings.catch_warnings():
+            # peft asks transformers under a name that the newest transformers calls deprecated.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(directory), local_files_only=True)
         found = {
             name.replace(".default.", ".") for name in load_file(directory / "adapter_model.safetensors")
         }
@@ -154,8 +160,9 @@ def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
             f"{directory}: the adapter lacks {len(wanted - found)} weights {sorted(wanted - found)[:3]} and has "
             f"{len(found - wanted)} that do not belong {sorted(found - wanted)[:3]}"
         )
-    folded: VideoLLM = adapted.merge_and_unload() if fold else adapted.get_base_model()
-    return folded
+    inner: Any = adapted.merge_and_unload() if fold else adapted.get_base_model()
+    assert isinstance(inner, VideoLLM)
+    return inner
 
 
 def _load_processor(model: VideoLLM, found: ModelDirectory) -> VideoLLMProcessor:

@@ -37,7 +37,8 @@ def summary(report: WorldReport) -> list[str]:
         f"mean over {len(report.kinds)} kinds: {_with_interval(report.mean)}",
         f"blind: {_with_interval(report.blind_mean)}; best constant answers: {_percent(report.constant_mean)}",
         f"kinds learnt: {report.learnt} of {countable}",
-        f"held-out combinations: {_with_interval(report.held_out)}; others of these kinds: {_with_interval(report.shown)}",
+        f"held-out combinations: {_with_interval(report.held_out)}; "
+        f"the others of these kinds: {_with_interval(report.shown)}",
         f"wordings that training lacks: {_with_interval(report.new_wordings)}",
         f"right lines of dense descriptions: {_with_interval(report.dense_lines)}",
         f"counterfactual pairs, both right: {pairs}",

@@ -15,8 +15,8 @@ from ..values import EncodedVideo
 from .answering import BATCH, Asked, answer_all
 from .clips import encode_clip
 from .items import Item, draw_items
-from .report import WorldReport, summarise
 from .rendering import write_report
+from .report import WorldReport, summarise
 from .rows import Row, RowFile
 
 # Longest canonical answers, with room: four dense lines of three objects each, and one line for everything else.
@@ -130,7 +130,7 @@ def _ask(
     batch_size: int,
     progress: Progress,
 ) -> Iterator[Row]:
-    """Asks all items, of their clips (even places in what is asked) and of the others (odd ones); yields complete rows."""
+    """Asks all items, of their clips (even places in what is asked) and of the others; yields complete rows."""
     asked = [
         Asked(videos[clip], item.question.text, _answer_tokens(item.question))
         for item in items

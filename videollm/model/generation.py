@@ -22,7 +22,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from ..errors import ConfigError, ContextOverflowError
+from ..errors import ConfigError, ContextOverflowError, DataError
 from ..values import GenerationSettings
 from .modeling import VideoLLM
 from .processing import VideoLLMProcessor
@@ -40,6 +40,7 @@ class PromptCache:
         ids: The ids that have been read.
         visual_tokens: The visual tokens read at their placeholders, (K, D).
         cache: Their keys and values.
+        reader: What reads with this cache: a new answer takes it over, and an unfinished older one ends as cancelled.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class PromptCache:
         self.ids: list[int] = []
         self.visual_tokens: Tensor | None = None
         self.cache: DynamicCache | None = None
+        self.reader: object = None
 
     def keep_prefix(self, model: VideoLLM, ids: Sequence[int], visual_tokens: Tensor | None) -> int:
         """Shortens the cache to what it has in common with a new prompt, of which at least one id is left to read.
@@ -66,7 +68,6 @@ class PromptCache:
         common = self._common(model.config.placeholder_token_id, ids[:-1], visual_tokens)
         surplus = len(self.ids) - common
         if self.cache is None or (surplus and not _can_shrink(self.cache)):
-            self.clear()
             self.cache = DynamicCache(config=model.config.text_config)
             common = surplus = 0
         if surplus:
@@ -75,14 +76,10 @@ class PromptCache:
         return common
 
     def _common(self, placeholder_id: int, ids: Sequence[int], visual_tokens: Tensor | None) -> int:
-        row = 0
+        rows = iter(_same_rows(self.visual_tokens, visual_tokens))
         for place, (ours, theirs) in enumerate(zip(self.ids, ids, strict=False)):
-            if ours != theirs:
+            if ours != theirs or (ours == placeholder_id and not next(rows, False)):
                 return place
-            if ours == placeholder_id:
-                if not _same_row(self.visual_tokens, visual_tokens, row):
-                    return place
-                row += 1
         return min(len(self.ids), len(ids))
 
 
@@ -124,7 +121,7 @@ class TextStream(Iterator[str]):
 
     def _run(self) -> Generator[str, None, None]:
         while self.finish_reason is None:
-            if self._should_stop():
+            if self._should_stop() or (self.ids and self._reader.displaced):
                 self.finish_reason = "cancelled"
                 break
             token_id = self._next_id()
@@ -170,33 +167,41 @@ def stream_generate(
 
     Returns:
         The answer's text in pieces that never break a character and hold nothing of a stop string. Nothing is computed
-        before the first piece is asked for; reading may raise ``DataError`` (placeholders and visual tokens differ in
-        number) and ``ConfigError`` (the model's numbers are not finite).
+        before the first piece is asked for; reading raises ``ConfigError`` where the model's numbers are not finite.
 
     Raises:
         ConfigError: The model has no processor.
+        DataError: The number of placeholders is not that of the visual tokens.
         ContextOverflowError: The prompt leaves no room for an answer.
     """
     if model.processor is None:
         raise ConfigError(
-            "the model has no processor; load it with load_model, or give it one with model.attach"
+            "the model has no processor; load it with load_model, or use model.attach(processor)"
         )
-    context = model.config.context_length
-    room = (
-        settings.max_new_tokens if context is None else min(settings.max_new_tokens, context - len(input_ids))
-    )
-    if room < 1:
-        raise ContextOverflowError(
-            f"the prompt takes {len(input_ids)} tokens of the language model's context of {context}, "
-            "which leaves no room for an answer: lower max_visual_tokens or drop older turns"
-        )
+    prompt, placeholder_id = list(input_ids), model.config.placeholder_token_id
+    wanted, given = prompt.count(placeholder_id), 0 if visual_tokens is None else len(visual_tokens)
+    if wanted != given:
+        raise DataError(f"the prompt has {wanted} placeholders for {given} visual tokens")
+    if visual_tokens is not None:
+        visual_tokens = visual_tokens.to(model.device, model.dtype)
     return TextStream(
-        _Reader(model, list(input_ids), visual_tokens, PromptCache() if cache is None else cache),
-        _Chooser(settings, model.config.placeholder_token_id, model.device),
+        _Reader(model, prompt, visual_tokens, PromptCache() if cache is None else cache),
+        _Chooser(settings, placeholder_id, model.device),
         _Texts(model.processor, settings.stop),
-        room,
+        _room(model.config.context_length, len(prompt), settings.max_new_tokens),
         should_stop or (lambda: False),
     )
+
+
+def _room(context: int | None, prompt_tokens: int, max_new_tokens: int) -> int:
+    """How many ids the answer may take."""
+    room = max_new_tokens if context is None else min(max_new_tokens, context - prompt_tokens)
+    if room < 1:
+        raise ContextOverflowError(
+            f"the prompt takes {prompt_tokens} tokens of the language model's context of {context}, "
+            "which leaves no room for an answer: lower max_visual_tokens or drop older turns"
+        )
+    return room
 
 
 class _Reader:
@@ -210,7 +215,13 @@ class _Reader:
 
     def start(self) -> int:
         """Goes back to the part of the cache that this prompt begins with, and returns its length."""
+        self._cache.reader = self
         return self._cache.keep_prefix(self._model, self.prompt, self._visual_tokens)
+
+    @property
+    def displaced(self) -> bool:
+        """Whether another answer has taken the cache over, or it was cleared, since this one began."""
+        return self._cache.reader is not self
 
     @torch.no_grad()
     def read(self, answer: Sequence[int]) -> Tensor:
@@ -218,8 +229,6 @@ class _Reader:
         unread = [*self.prompt, *answer][len(self._cache.ids) :]
         places = unread.count(self._model.config.placeholder_token_id)
         rows = None if self._visual_tokens is None or not places else self._visual_tokens[-places:]
-        if len(self._cache.ids) == 0:
-            rows = self._visual_tokens
         try:
             output = self._model(
                 input_ids=torch.tensor([unread], device=self._model.device),
@@ -295,7 +304,9 @@ def _can_shrink(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def _same_row(ours: Tensor | None, theirs: Tensor | None, row: int) -> bool:
-    return (
-        ours is not None and theirs is not None and row < len(theirs) and torch.equal(ours[row], theirs[row])
-    )
+def _same_rows(ours: Tensor | None, theirs: Tensor | None) -> list[bool]:
+    if ours is None or theirs is None:
+        return []
+    count = min(len(ours), len(theirs))
+    same: list[bool] = (ours[:count] == theirs[:count]).all(dim=-1).tolist()
+    return same

@@ -201,7 +201,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             **kwargs: Passed on to the language model.
 
         Returns:
-            The language model's output: ``loss`` if there are labels, ``logits`` (B, N or fewer, V), ``past_key_values``.
+            The language model's output: ``loss`` if there are labels, ``logits`` (B, N or fewer, V), and the cache.
 
         Raises:
             DataError: The number of placeholders is not that of the visual tokens.

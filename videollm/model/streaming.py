@@ -10,7 +10,11 @@ _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 class TextDecoder:
-    """Decodes ids one by one; the pieces joined are the text of all ids decoded together."""
+    """Decodes ids one by one.
+
+    The pieces joined are the text of all ids decoded together, save where the ids spell bytes that are no characters:
+    decoders give up a whole run of bytes for one that is wrong, while here the characters before it stay.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         """Starts with no ids."""
@@ -35,10 +39,9 @@ class TextDecoder:
         return self._new_text()
 
     def _new_text(self) -> str:
-        before, after = (
-            self._decode(self._ids[self._context : past]) for past in (self._given, len(self._ids))
-        )
-        return after[len(before) :]
+        before = self._decode(self._ids[self._context : self._given])
+        after = self._decode(self._ids[self._context :])
+        return after[len(before) :] if after.startswith(before) else self._decode(self._ids[self._given :])
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

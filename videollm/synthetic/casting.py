@@ -23,6 +23,7 @@ from .scenes import (
 
 LEAST_CONTRAST = 30.0  # of luma, 0 to 255
 _LEAST_DISTANCE = 65.0  # of RGB, Euclidean
+_ALIKE_SHARE = 0.06  # of an object's own area that may lie over what is like it, anywhere along its path
 _HELD_OUT_SHARE = 1 / 3
 _STILL_SHARE = 0.2
 _LARGE_SHARE = 0.6  # before placing, which is harder for large ones
@@ -54,7 +55,7 @@ def cast(
     count: int,
     *,
     split: str,
-    colours: Collection[str] = COLOURS,
+    tone: str = "in colour",
     acts: bool = True,
     taken: Collection[tuple[str, str]] = (),
 ) -> list[Role]:
@@ -64,26 +65,26 @@ def cast(
         rng: Source of chance.
         count: How many.
         split: ``"train"`` avoids the held-out combinations, ``"test"`` favours them.
-        colours: Colours to choose from.
+        tone: The shot's tone; in black and white only colours that keep their name are chosen, in neutral shades.
         acts: Whether objects may do anything but stay still.
         taken: Pairs of colour and shape that the clip's other shots already show.
     """
+    neutral = tone == "in black and white"
+    colours = [colour for colour in COLOURS if colour in ACHROMATIC or not neutral]
     used = set(taken)
     roles: list[Role] = []
     while len(roles) < count:
-        colour, shape, action = _draw_role(rng, split, sorted(colours, key=COLOURS.index), acts)
+        colour, shape, action = _draw_role(rng, split, colours, acts)
         if (colour, shape) not in used:
             used.add((colour, shape))
-            roles.append(Role(colour, shape, action, draw_shade(rng, colour)))
+            roles.append(Role(colour, shape, action, draw_shade(rng, colour, neutral=neutral)))
     return roles
 
 
-def _draw_role(
-    rng: np.random.Generator, split: str, colours: Collection[str], acts: bool
-) -> tuple[str, str, str]:
+def _draw_role(rng: np.random.Generator, split: str, colours: list[str], acts: bool) -> tuple[str, str, str]:
     held_out = split == "test" and rng.random() < _HELD_OUT_SHARE
     while True:
-        colour, shape = str(rng.choice(list(colours))), str(rng.choice(SHAPES))
+        colour, shape = str(rng.choice(colours)), str(rng.choice(SHAPES))
         still = not acts or rng.random() < _STILL_SHARE
         action = "stays still" if still else str(rng.choice(ACTIONS[1:]))
         if action == "spins" and shape in shapes.ROUND_SHAPES:
@@ -297,9 +298,5 @@ def _stands_out(thing: WorldObject, box: Box, shot: Shot, frame: tuple[int, int]
     alike = (np.abs(luma_of(difference)) < LEAST_CONTRAST) | (
         np.hypot.reduce(difference, axis=2) < _LEAST_DISTANCE
     )
-    return float(alike.mean()) <= 0.03
-
-
-def allowed_colours(tone: str) -> Collection[str]:
-    """Returns the colours that objects of a shot may have in its tone."""
-    return ACHROMATIC if tone == "in black and white" else COLOURS
+    own_area = (thing.extent * min(behind.shape[:2])) ** 2
+    return bool(alike.sum() <= _ALIKE_SHARE * own_area)

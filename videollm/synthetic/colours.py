@@ -56,12 +56,12 @@ def is_shade(rgb: RGB, colour: str) -> bool:
     )
 
 
-def draw_shade(rng: np.random.Generator, colour: str) -> RGB:
-    """Draws a shade of the named colour, evenly over hue, saturation and value."""
+def draw_shade(rng: np.random.Generator, colour: str, *, neutral: bool = False) -> RGB:
+    """Draws a shade of the named colour, evenly over hue, saturation (none if ``neutral``) and value."""
     shades = SHADES[colour]
     while True:
         hue, saturation, value = (rng.uniform(*ends) for ends in shades)
-        rgb = _to_bytes(colorsys.hsv_to_rgb(hue % 360 / 360, saturation, value))
+        rgb = _to_bytes(colorsys.hsv_to_rgb(hue % 360 / 360, 0.0 if neutral else saturation, value))
         if is_shade(rgb, colour):  # rounding to bytes may step over an edge, most of all near black
             return rgb
 

@@ -1,6 +1,6 @@
 """Facts of a clip, each with the canonical answer that states it; a fact in words is a question.
 
-Functions return ``None`` where WORLD rules forbid the question: because it cannot be seen, or has no single answer.
+Functions return ``None`` where the world forbids the question: it cannot be seen, or has no single answer.
 """
 
 from __future__ import annotations

@@ -17,7 +17,14 @@ _ALL_SHARE = 0.6
 _ALL_OBJECTS = ("objects", "objects", "shapes", "things")
 
 Pointer = Callable[[random.Random, Clip, WorldObject, int | None], str | None]
+Absent = Callable[[random.Random, Clip, int | None], str | None]
 TraitOf = Callable[[WorldObject, int | None], Question | None]
+
+_ABSENT: dict[str, Absent] = {
+    "pair": references.absent_name,
+    "shape": references.absent_shape,
+    "colour": references.absent_object,
+}
 
 
 def ask_colour(clip: Clip, rng: random.Random) -> Question | None:
@@ -106,21 +113,14 @@ def _present(rng: random.Random, clip: Clip, thing: WorldObject) -> tuple[str, s
 
 
 def _absent(rng: random.Random, clip: Clip, shot_index: int | None) -> tuple[str, str] | None:
-    sized = [
-        thing for thing in truth.things_in(clip, shot_index) if truth.shows_sizes(truth.shot_of(clip, thing))
-    ]
+    things = truth.things_in(clip, shot_index)
+    sized = [thing for thing in things if truth.shows_sizes(truth.shot_of(clip, thing))]
     form = rng.choice(["pair", "pair", "pair", "shape", "colour", *(["size"] if sized else [])])
-    match form:
-        case "shape":
-            return form, references.absent_shape(rng, clip, shot_index)
-        case "colour":
-            return form, f"{references.absent_colour(rng, clip, shot_index)} object"
-        case "size":
-            thing = rng.choice(sized)
-            return form, f"{references.wrong_size(thing.size)} {words.name(thing)}"
-        case _:
-            pair = references.absent_pair(rng, clip, shot_index)
-            return (form, " ".join(pair)) if pair else None
+    if form == "size":
+        thing = rng.choice(sized)
+        return form, f"{references.wrong_size(thing.size)} {words.name(thing)}"
+    noun = _ABSENT[form](rng, clip, shot_index)
+    return (form, noun) if noun else None
 
 
 def _fits(thing: WorldObject, bare: str) -> bool:

@@ -12,6 +12,11 @@ from .scenes import ACTIONS, Clip
 from .small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
 
 _TEST_SAYING_SHARE = 0.25
+_ABSENT = {
+    "colour": references.absent_shape,
+    "shape": references.absent_object,
+    "other": references.absent_name,
+}
 _MAY_FOLLOW_THE = ("size", "action", "when", "after", "before")
 
 
@@ -45,13 +50,8 @@ def _no_object_in_shot(clip: Clip, rng: random.Random) -> Question | None:
 
 
 def _absent_object(clip: Clip, rng: random.Random, shot_index: int | None) -> Question | None:
-    topics = {
-        "colour": lambda: references.absent_shape(rng, clip, shot_index),
-        "shape": lambda: f"{references.absent_colour(rng, clip, shot_index)} object",
-        "other": lambda: " ".join(references.absent_pair(rng, clip, shot_index) or ()),
-    }
-    topic = rng.choice(sorted(topics))
-    noun = topics[topic]()
+    topic = rng.choice(sorted(_ABSENT))
+    noun = _ABSENT[topic](rng, clip, shot_index)
     if not noun:
         return None
     place = "this video" if shot_index is None else f"the {words.ORDINALS[shot_index]} shot"

@@ -73,16 +73,23 @@ def absent_pair(rng: random.Random, clip: Clip, shot_index: int | None) -> tuple
     return rng.choice(open_to) if open_to else None
 
 
-def absent_shape(rng: random.Random, clip: Clip, shot_index: int | None) -> str:
-    """Draws a shape that is not there."""
-    return _absent(rng, SHAPES, {thing.shape for thing in truth.things_in(clip, shot_index)}, clip, "shape")
+def absent_shape(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
+    """Draws a shape that is not there, or ``None`` where every shape is."""
+    present = {thing.shape for thing in truth.things_in(clip, shot_index)}
+    return _absent(rng, SHAPES, present, {thing.shape for thing in clip.objects})
 
 
-def absent_colour(rng: random.Random, clip: Clip, shot_index: int | None) -> str:
-    """Draws a colour that no object there has."""
-    return _absent(
-        rng, COLOURS, {thing.colour for thing in truth.things_in(clip, shot_index)}, clip, "colour"
-    )
+def absent_object(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
+    """Draws "red object" of a colour that no object there has, or ``None`` where every colour is."""
+    present = {thing.colour for thing in truth.things_in(clip, shot_index)}
+    colour = _absent(rng, COLOURS, present, {thing.colour for thing in clip.objects})
+    return f"{colour} object" if colour else None
+
+
+def absent_name(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
+    """Draws "red star" as :func:`absent_pair` does."""
+    pair = absent_pair(rng, clip, shot_index)
+    return " ".join(pair) if pair else None
 
 
 def wrong_size(size: str) -> str:
@@ -124,8 +131,10 @@ def _by_action(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: i
     return [f"the {rng.choice(_NOUNS[:3])} that {kind}"]
 
 
-def _absent(rng: random.Random, pool: tuple[str, ...], present: set[str], clip: Clip, trait: str) -> str:
-    elsewhere: set[str] = {getattr(thing, trait) for thing in clip.objects} - present
+def _absent(rng: random.Random, pool: tuple[str, ...], present: set[str], in_clip: set[str]) -> str | None:
+    """Draws from a pool what is not present, every other time what another shot holds."""
+    elsewhere = sorted(in_clip - present)
     if elsewhere and rng.random() < 0.5:
-        return rng.choice(sorted(elsewhere))
-    return rng.choice([value for value in pool if value not in present])
+        return rng.choice(elsewhere)
+    missing = [value for value in pool if value not in present]
+    return rng.choice(missing) if missing else None

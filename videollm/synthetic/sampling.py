@@ -195,7 +195,11 @@ class _Director:
         elif blank.camera != "is static":
             most = 0.5 if count else min(1.0, 0.3 * length)
             camera_amount = float(rng.uniform(0.26, most))
-        fade = float(rng.uniform(1.0, min(2.0, length / 2))) if blank.light.startswith("fades") else 1.0
+        fade = (
+            float(rng.uniform(1.0, max(1.0, min(2.0, length / 2))))
+            if blank.light.startswith("fades")
+            else 1.0
+        )
         easing = "smooth" if camera_amount and rng.random() < 0.3 else "linear"
         return dataclasses.replace(
             blank, camera_amount=round(camera_amount, 3), light_amount=round(fade, 3), camera_easing=easing
@@ -208,7 +212,7 @@ class _Director:
             rng,
             count,
             split=self._split,
-            colours=casting.allowed_colours(blank.tone),
+            tone=blank.tone,
             acts=blank.camera == "is static",
             taken={(thing.colour, thing.shape) for shot in earlier for thing in shot.objects},
         )
@@ -216,10 +220,10 @@ class _Director:
         backdrop = staging.draw_backdrop(rng, kind, blank, roles, self._split)
         if actions is None or backdrop is None:
             return None
-        shot: Shot | None = dataclasses.replace(blank, backdrop=backdrop)
-        if shot and shot.light in ("dark", "bright"):
+        shot = dataclasses.replace(blank, backdrop=backdrop)
+        if shot.light in ("dark", "bright"):
             shot = staging.lit(rng, shot, frame)
-        if shot is None or not staging.is_clear(shot, frame):
+        if not staging.is_clear(shot, frame):
             return None
         if earlier and not staging.cut_shows(earlier[-1], shot, frame):
             return None

@@ -17,8 +17,14 @@ from .scenes import COLOURS, SPLITS, Backdrop, Shot
 
 _PREVIEW_SIDE = 44
 _NORMAL_LUMA = (60.0, 165.0)  # mean of a textured or photographed shot in normal light
-_LIT_LUMA = {"dark": (12.0, 40.0), "bright": (185.0, 235.0)}
+_LIT_LUMA = {"dark": (20.0, 42.0), "bright": (185.0, 235.0)}
 _LIT_AMOUNT = {"dark": (0.1, 0.5), "bright": (1.35, 5.0)}
+_LIT_GRADIENT = {
+    "dark": ("gain", (0.2, 0.36)),
+    "bright": ("lift", (2.2, 3.2)),
+}  # out of the range of any name
+_BRIGHTEST_IN_DARK = 110.0  # luma
+_LEAST_LIT_CHROMA = 7.0
 _LEAST_FADING_LUMA = 60.0
 _LEAST_BESIDE_BLACK = 28.0
 _LEAST_CHROMA = 16.0
@@ -115,19 +121,24 @@ def _draw_texture(rng: np.random.Generator, camera: str) -> str:
     return str(rng.choice([name for name, texture in TEXTURES.items() if needed in texture.moves]))
 
 
-def lit(rng: np.random.Generator, shot: Shot, frame: tuple[int, int]) -> Shot | None:
-    """Returns a dark or bright shot with the curve and amount that bring its mean luma to where it looks so."""
+def lit(rng: np.random.Generator, shot: Shot, frame: tuple[int, int]) -> Shot:
+    """Returns a dark or bright shot with the curve and amount that make it look so: by its mean luma, or for a gradient
+    by shades that no name covers.
+    """
+    if shot.backdrop.kind == "gradient":
+        curve, amounts = _LIT_GRADIENT[shot.light]
+        return dataclasses.replace(
+            shot, light_curve=curve, light_amount=round(float(rng.uniform(*amounts)), 3)
+        )
     target = float(rng.uniform(*_LIT_LUMA[shot.light]))
-    curves = ["gain", "gamma"] if shot.light == "dark" else ["gain", "gamma", "lift"]
-    curve = "lift" if (shot.light, shot.backdrop.kind) == ("bright", "gradient") else str(rng.choice(curves))
+    curve = str(rng.choice(["gain", "gamma"] if shot.light == "dark" else ["gain", "gamma", "lift"]))
     levels = preview(dataclasses.replace(shot, light="normal"), frame, shot.start_s)
     low, high = _LIT_AMOUNT[shot.light]
     for _ in range(12):
         amount = (low * high) ** 0.5
         bent = np.array(light_table(curve, amount))[levels]
         low, high = (amount, high) if mean_luma(bent) < target else (low, amount)
-    finished = dataclasses.replace(shot, light_curve=curve, light_amount=round((low * high) ** 0.5, 3))
-    return finished if is_clear(finished, frame) else None
+    return dataclasses.replace(shot, light_curve=curve, light_amount=round((low * high) ** 0.5, 3))
 
 
 def preview(shot: Shot, frame: tuple[int, int], time_s: float) -> np.ndarray:
@@ -151,14 +162,23 @@ def mean_luma(picture: np.ndarray) -> float:
 
 def is_clear(shot: Shot, frame: tuple[int, int]) -> bool:
     """Tells whether a shot's light, tone and camera show in its pictures."""
-    brightness = mean_luma(preview(shot, frame, shot.start_s))
-    if shot.light.startswith("fades") and brightness < _LEAST_FADING_LUMA:
+    picture = preview(shot, frame, shot.start_s)
+    if shot.light.startswith("fades") and mean_luma(picture) < _LEAST_FADING_LUMA:
         return False
-    kind = shot.backdrop.kind
-    if kind == "plain" or (kind == "gradient" and shot.light not in _LIT_LUMA):
+    if shot.backdrop.kind in ("plain", "gradient"):
         return True
     low, high = _LIT_LUMA.get(shot.light, _NORMAL_LUMA)
-    return low - 3 <= brightness <= high + 3 and (kind == "gradient" or _has_content(shot, frame))
+    return low - 3 <= mean_luma(picture) <= high + 3 and _is_lit(shot, picture) and _has_content(shot, frame)
+
+
+def _is_lit(shot: Shot, picture: np.ndarray) -> bool:
+    """Tells whether a dark or bright picture keeps its colour, and a dark one has no light patches."""
+    if shot.light not in _LIT_LUMA:
+        return True
+    coloured = shot.tone != "in colour" or np.ptp(picture, axis=2).mean() >= _LEAST_LIT_CHROMA
+    return bool(coloured) and (
+        shot.light == "bright" or float(np.percentile(luma_of(picture), 98)) <= _BRIGHTEST_IN_DARK
+    )
 
 
 def _has_content(shot: Shot, frame: tuple[int, int]) -> bool:

@@ -1,38 +1,63 @@
-"""Signs of damage: what decoders complain of, and where a file does not hold what it declares."""
+"""Signs of damage: what FFmpeg complains of, and where a file does not hold what it declares.
+
+Decoders hide damage: they fill holes from neighbouring pictures and go on. But they write it to their log, demuxers
+mark packets that they know to be incomplete, and containers declare what they should hold. Together these tell of
+nearly all damage that shows; ``benchmarks/reading_damage`` counts how much.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import av
+import numpy as np
+
+from .timeline import Timeline
+
+# Containers without an index of all frames: a frame that was lost there leaves a hole in time and no other trace.
+_WITHOUT_FULL_INDEX = frozenset({"mpegts", "mpeg", "matroska,webm", "flv", "ogg", "asf"})
+_STEADY_SHARE = 0.95  # frames that must follow each other evenly before a hole means that some are missing
+_HOLE = 1.5  # in frame durations
+_SHORTEST_FRAME_S, _LONGEST_FRAME_S = 1e-4, 3600.0  # from high-speed cameras to slow time lapses
+_SHORTFALL_S = 0.5  # tracks of one file need not end together to the frame
 
 
 class DecoderLog(logging.Handler):
-    """Counts the errors that FFmpeg reports while it reads one file, and keeps the first of them."""
+    """Counts the errors that FFmpeg reports while it reads one file, and keeps the first of each of its components."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.count = 0
-        self.first = ""
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes one line of FFmpeg's log."""
-        self.note(f"{record.name.rpartition('.')[2]}: {record.getMessage()}")
+        self.note(record.name.rpartition(".")[2], record.getMessage())
 
-    def note(self, message: str) -> None:
-        """Counts an error that reached us in another way."""
-        self.first = self.first or message.strip()
-        self.count += 1
+    def note(self, component: str, message: str) -> None:
+        """Counts an error, also one that reached us in another way than through FFmpeg's log."""
+        self._counts[component] += 1
+        self._first.setdefault(component, f"{component}: {message.strip()}")
+
+    def forget(self, component: str) -> None:
+        """Drops what a component has reported so far."""
+        self._counts.pop(component, None)
+        self._first.pop(component, None)
+
+    @property
+    def first(self) -> str:
+        """The first error, or an empty string."""
+        return next(iter(self._first.values()), "")
 
     @property
     def phrases(self) -> tuple[str, ...]:
         """The errors as at most one phrase."""
-        if not self.count:
-            return ()
-        errors = "1 decoder error" if self.count == 1 else f"{self.count} decoder errors"
-        return (f"{errors} (first: {self.first})",)
+        count = self._counts.total()
+        return (f"{_many(count, 'decoding error')} (first: {self.first})",) if count else ()
 
 
 @contextmanager
@@ -42,6 +67,7 @@ def decoder_log() -> Iterator[DecoderLog]:
     logger = logging.getLogger("libav")
     was_passed_on, logger.propagate = logger.propagate, False
     logger.addHandler(log)
+    av.logging.set_skip_repeated(False)  # else the same error in the next file would go unheard
     av.logging.set_level(av.logging.ERROR)
     try:
         yield log
@@ -49,3 +75,61 @@ def decoder_log() -> Iterator[DecoderLog]:
         av.logging.set_level(None)
         logger.removeHandler(log)
         logger.propagate = was_passed_on
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a container says of itself.
+
+    Attributes:
+        container: FFmpeg's name of it.
+        frames: Frames of the picture track; 0 where it does not say exactly.
+        end_s: Length of the picture track in seconds; ``None`` where it does not say.
+    """
+
+    container: str
+    frames: int
+    end_s: float | None
+
+
+def packet_damage(corrupt: int, zeroed: int) -> tuple[str, ...]:
+    """Returns phrases for packets that are marked as damaged, and for those that were partly wiped out."""
+    phrases = []
+    if corrupt:
+        phrases.append(_many(corrupt, "corrupt packet"))
+    if zeroed:
+        phrases.append(f"{_many(zeroed, 'packet')} overwritten with zeros")
+    return tuple(phrases)
+
+
+def declared_damage(declared: Declared, packets: int, timeline: Timeline) -> tuple[str, ...]:
+    """Returns phrases for what the container declares but does not hold."""
+    phrases = []
+    if packets < declared.frames:
+        phrases.append(f"only {packets} of {declared.frames} declared frames are there")
+    if declared.end_s is not None and timeline.end_s < declared.end_s - _SHORTFALL_S:
+        phrases.append(f"the file ends at {timeline.end_s:.1f} s of {declared.end_s:.1f} s")
+    if len(timeline) > 1 and not _SHORTEST_FRAME_S <= _usual_step(timeline) <= _LONGEST_FRAME_S:
+        phrases.append(f"frames of {_usual_step(timeline):.2g} s cannot be meant")
+    if declared.container in _WITHOUT_FULL_INDEX:
+        phrases.extend(_holes(timeline))
+    return tuple(phrases)
+
+
+def _holes(timeline: Timeline) -> Iterator[str]:
+    steps = np.diff(timeline.times_s)
+    if not len(steps):
+        return
+    usual = _usual_step(timeline)
+    is_steady = np.abs(steps - usual) <= 0.1 * usual + timeline.tick_s
+    holes = np.flatnonzero(steps > _HOLE * usual + timeline.tick_s)
+    if len(holes) and is_steady.mean() >= _STEADY_SHARE:
+        yield f"frames are missing at {_many(len(holes), 'place')} (first: {timeline.times_s[holes[0]]:.1f} s)"
+
+
+def _usual_step(timeline: Timeline) -> float:
+    return float(np.median(np.diff(timeline.times_s)))
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -30,7 +30,7 @@ class DecodedFrames:
         damage: Signs of damage found on the way, each one phrase; empty for a sound file.
     """
 
-    frames_THW3: npt.NDArray[np.uint8]  # noqa: N815 - capital suffixes name dimensions
+    frames_THW3: npt.NDArray[np.uint8]
     plan: FramePlan
     info: VideoInfo
     backend: str
@@ -44,7 +44,7 @@ def decode_frames(
     backend: Backend = "auto",
     max_side: int | None = None,
     tolerance_s: float = 0.0,
-    limits: DecodeLimits = DecodeLimits(),  # noqa: B008
+    limits: DecodeLimits = DecodeLimits(),
 ) -> DecodedFrames:
     """Reads the frames that a plan wants, in a worker process.
 
@@ -75,5 +75,6 @@ def decode_frames(
     file = readable_path(path)
     request = ReadRequest(file, plan, backend, max_side, tolerance_s, limits)
     outcome, frames = run_in_worker(read_file, request, limits=limits, subject=str(file))
-    assert isinstance(outcome, ReadOutcome) and frames is not None
+    assert isinstance(outcome, ReadOutcome)
+    assert frames is not None
     return DecodedFrames(frames, outcome.plan, outcome.info, outcome.backend, outcome.damage)

@@ -1,8 +1,8 @@
 """Reading wanted frames with decord, as far as it can be trusted to give the right ones.
 
-decord counts frames by their packets. Where that is safe we let it seek; where frames leave the decoder in fewer numbers
-or another order than their packets went in (open groups of pictures, edit lists) it would silently give neighbours of
-the wanted frames, so there we have it walk from the start in one pass.
+decord counts frames by their packets. Where that is safe we let it seek; where frames leave the decoder in fewer
+numbers or another order than their packets went in (open groups of pictures, edit lists) it would silently give
+neighbours of the wanted frames, so there we have it walk from the start in one pass.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Deliver = Callable[[int, av.VideoFrame, int], None]
 
 _FRAMES_AT_A_TIME = 8  # bounds memory: decord gives frames at full size only
 _STDERR = 2
+_MISCOUNTED = frozenset({"mpegts"})  # decord hangs there, or is one frame off
 
 
 def read_frames(survey: Survey, frames: Sequence[int], deliver: Deliver, log: DecoderLog) -> None:
@@ -39,6 +40,10 @@ def read_frames(survey: Survey, frames: Sequence[int], deliver: Deliver, log: De
         UnreadableVideoError: decord is not installed, cannot open the file, or gives up on it.
     """
     path = survey.info.path
+    if survey.info.container in _MISCOUNTED:
+        raise UnreadableVideoError(
+            f"{path}: decord gives wrong frames of {survey.info.container} files; choose the backend pyav"
+        )
     try:
         import decord
     except ImportError:
@@ -98,4 +103,4 @@ def _printed_errors(log: DecoderLog) -> Iterator[None]:
             os.close(kept)
             printed.seek(0)
             for line in printed.read().decode(errors="replace").splitlines():
-                log.note(line)
+                log.note("decord", line)

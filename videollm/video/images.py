@@ -47,16 +47,20 @@ def read_image(path: Path, max_side: int | None) -> tuple[npt.NDArray[np.uint8],
     """
     with Image.open(path) as image:
         damage = _load(path, image)
-        upright = ImageOps.exif_transpose(image)
-        size = fit_within(*upright.size, max_side)
-        has_alpha = upright.has_transparency_data
-        if upright.mode.startswith(("I", "F")):
-            upright = _to_eight_bits(upright)
-        picture = upright.convert("RGBA" if has_alpha else "RGB")
-        if size != picture.size:
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
-        pixels = np.asarray(picture)
-    return (over_black(pixels) if has_alpha else pixels), damage
+        return displayed(ImageOps.exif_transpose(image), max_side), damage
+
+
+def displayed(image: Image.Image, max_side: int | None) -> npt.NDArray[np.uint8]:
+    """Returns an upright picture as RGB (H, W, 3), transparent parts over black, no side longer than ``max_side``."""
+    has_alpha = image.has_transparency_data
+    if image.mode.startswith(("I", "F")):
+        image = _to_eight_bits(image)
+    picture = image.convert("RGBA" if has_alpha else "RGB")
+    size = fit_within(*picture.size, max_side)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    pixels = np.array(picture)
+    return over_black(pixels) if has_alpha else pixels
 
 
 def _load(path: Path, image: Image.Image) -> tuple[str, ...]:

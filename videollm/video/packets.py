@@ -18,6 +18,9 @@ from .timeline import PacketTable
 
 NO_TIME = int(np.iinfo(np.int64).min)
 _DEMUXER_RETRIES = 16
+# Codecs whose packets are dense: entropy coding, or rules against false start codes, leave no long run of zeros.
+_DENSE_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "libdav1d", "mpeg4"})
+_ZEROS = bytes(64)
 
 if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
@@ -31,11 +34,13 @@ class PacketScan:
         table: The packets.
         first_frame: The first picture that could be decoded.
         corrupt_packets: Packets that the demuxer itself knows to be damaged or cut short.
+        zeroed_packets: Packets that hold more zeros in a row than compressed data ever does.
     """
 
     table: PacketTable
     first_frame: av.VideoFrame | None
     corrupt_packets: int
+    zeroed_packets: int
 
     @property
     def has_all_times(self) -> bool:
@@ -46,18 +51,24 @@ class PacketScan:
 def scan_packets(container: InputContainer, stream: VideoStream, log: DecoderLog) -> PacketScan:
     """Reads a freshly opened track to its end."""
     rows: list[tuple[int, ...]] = []
+    # To work out a stream's format FFmpeg has already decoded a little, perhaps from amid a group of pictures.
+    log.forget(stream.codec_context.name)
+    has_started = False
     first_frame: av.VideoFrame | None = None
-    corrupt = 0
+    corrupt = zeroed = 0
+    may_hold_zeros = stream.codec_context.name not in _DENSE_CODECS
     stream.codec_context.thread_count = 1
     for packet in demux_stubbornly(container, stream, log):
-        if first_frame is None:
+        has_started = has_started or packet.is_keyframe
+        if has_started and first_frame is None:
             first_frame = next(iter(decode_packet(stream, packet, log)), None)
         if packet.size:
             rows.append(_row(packet))
             corrupt += packet.is_corrupt
+            zeroed += not may_hold_zeros and _ZEROS in bytes(packet)
     if first_frame is None:
         first_frame = next(iter(drain(stream, log)), None)
-    return PacketScan(_table(rows), first_frame, corrupt)
+    return PacketScan(_table(rows), first_frame, corrupt, zeroed)
 
 
 def demux_stubbornly(
@@ -73,15 +84,15 @@ def demux_stubbornly(
                     yield packet
             return
         except av.error.FFmpegError as error:
-            log.note(f"{container.format.name}: {reason_of(error)}")
+            log.note(container.format.name, reason_of(error))
 
 
 def decode_packet(stream: VideoStream, packet: VideoPacket, log: DecoderLog) -> list[av.VideoFrame]:
-    """Returns the frames that come out when a packet goes in; none, and a note in the log, if the decoder refuses it."""
+    """Returns the frames that come out when a packet goes in; none, and a note in the log, if it is refused."""
     try:
         return stream.codec_context.decode(packet)
     except av.error.FFmpegError as error:
-        log.note(f"{stream.codec_context.name}: {reason_of(error)}")
+        log.note(stream.codec_context.name, reason_of(error))
         return []
 
 
@@ -92,7 +103,7 @@ def drain(stream: VideoStream, log: DecoderLog) -> list[av.VideoFrame]:
     except av.error.EOFError:
         return []  # already drained
     except av.error.FFmpegError as error:
-        log.note(f"{stream.codec_context.name}: {reason_of(error)}")
+        log.note(stream.codec_context.name, reason_of(error))
         return []
 
 

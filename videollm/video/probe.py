@@ -11,7 +11,7 @@ from .reading import describe_file
 from .worker import run_in_worker
 
 
-def probe(path: str | os.PathLike[str], *, limits: DecodeLimits = DecodeLimits()) -> VideoInfo:  # noqa: B008
+def probe(path: str | os.PathLike[str], *, limits: DecodeLimits = DecodeLimits()) -> VideoInfo:
     """Describes a video or image file: size, duration, frames, codec, keyframe distance, signs of damage.
 
     Reads all packets of the picture track and decodes its first picture, in a worker process.

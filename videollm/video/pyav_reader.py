@@ -6,7 +6,7 @@ import os
 import queue
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from .damage import DecoderLog
 from .opening import open_video
 from .packets import NO_TIME, decode_packet, demux_stubbornly, drain
 from .survey import Survey
+from .timeline import Timeline
 from .walk import Stretch, plan_walk
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ _MOST_PROCESSORS = 16
 
 
 def read_frames(survey: Survey, frames: Sequence[int], deliver: Deliver, log: DecoderLog) -> None:
-    """Decodes the wanted frames and hands each over once, in any order and from several threads.
+    """Decodes the wanted frames and hands each over, in any order and from several threads.
+
+    A frame may be handed over twice, when a longer run-up gave what a shorter one did not; the last one counts.
 
     Args:
         survey: What is known of the file.
@@ -40,25 +43,47 @@ def read_frames(survey: Survey, frames: Sequence[int], deliver: Deliver, log: De
         deliver: Called for each frame that could be decoded.
         log: Takes notes of what the decoder refuses.
     """
-    walk = plan_walk(survey.timeline, frames, min(len(os.sched_getaffinity(0)), _MOST_PROCESSORS))
+    missed = _read_along(survey, survey.timeline, frames, deliver, log)
+    if missed and not survey.is_counted:
+        _read_along(survey, survey.timeline.rewound(), missed, deliver, log)
+
+
+def _read_along(
+    survey: Survey, timeline: Timeline, frames: Sequence[int], deliver: Deliver, log: DecoderLog
+) -> list[int]:
+    """Reads along one walk and returns the frames for which only another one, or none, could be delivered."""
+    walk = plan_walk(timeline, frames, min(len(os.sched_getaffinity(0)), _MOST_PROCESSORS))
     shares: queue.SimpleQueue[tuple[Stretch, ...]] = queue.SimpleQueue()
     for share in walk.shares:
         shares.put(share)
+    missed = set(frames)
 
-    def work() -> None:
-        with open_video(survey.info.path, survey.options) as (container, stream):
-            stream.codec_context.thread_count = walk.threads
-            stream.codec_context.thread_type = "AUTO"
-            reader = _Reader(survey, container, stream, log)
-            for stretch in _taken(shares):
-                for frame, picture, pts in reader.read(stretch):
-                    deliver(frame, picture, pts)
+    def work(reader: _Reader) -> None:
+        for stretch in _taken(shares):
+            for frame, picture, pts in reader.read(stretch):
+                deliver(frame, picture, pts)
+                if pts == timeline.pts[frame]:
+                    missed.discard(frame)
 
-    if walk.readers == 1:
-        work()
+    with ExitStack() as files:
+        readers = [
+            _Reader(
+                survey, *files.enter_context(open_video(survey.info.path, survey.options)), walk.threads, log
+            )
+            for _ in range(walk.readers)
+        ]
+        # While opening, FFmpeg decodes a little to work out the format; that does not touch our pictures.
+        log.forget(survey.info.codec)
+        _side_by_side(work, readers)
+    return sorted(missed)
+
+
+def _side_by_side(work: Callable[[_Reader], None], readers: Sequence[_Reader]) -> None:
+    if len(readers) == 1:
+        work(readers[0])
         return
-    with ThreadPoolExecutor(walk.readers) as pool:
-        for done in [pool.submit(work) for _ in range(walk.readers)]:
+    with ThreadPoolExecutor(len(readers)) as pool:
+        for done in [pool.submit(work, reader) for reader in readers]:
             done.result()
 
 
@@ -74,8 +99,10 @@ class _Reader:
     """One open file that is walked from stretch to stretch."""
 
     def __init__(
-        self, survey: Survey, container: InputContainer, stream: VideoStream, log: DecoderLog
+        self, survey: Survey, container: InputContainer, stream: VideoStream, threads: int, log: DecoderLog
     ) -> None:
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO"
         self._survey, self._table, self._timeline = survey, survey.table, survey.timeline
         self._container, self._stream, self._log = container, stream, log
         self._packets: Iterator[VideoPacket] = demux_stubbornly(container, stream, log)
@@ -149,7 +176,7 @@ class _Reader:
             if landed is not None and self._is_at_or_before(landed, index):
                 self._packets = chain((landed,), self._packets)
                 return
-        self._log.note("seeking failed")
+        self._log.note(self._container.format.name, "seeking failed")
 
     def _seek_time(self, index: int) -> int:
         # Matroska's index is by the time of showing, the others' by the time of decoding.

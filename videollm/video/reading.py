@@ -11,14 +11,16 @@ import numpy as np
 from ..errors import UnreadableVideoError
 from ..values import FramePlan, VideoInfo
 from . import decord_reader, pyav_reader
+from .animations import is_animated_webp, probe_animation, read_animation
 from .damage import decoder_log
 from .images import probe_image, read_image
 from .limits import DecodeLimits
-from .pictures import Painter
+from .pictures import Painter, fit_within
 from .plan import resolve_plan
 from .shared import Reply, SharedRows
 from .sink import FrameSink
 from .survey import Survey, survey_file
+from .timeline import Timeline
 
 Backend = Literal["auto", "pyav", "decord"]
 
@@ -59,7 +61,12 @@ def choose_backend(backend: Backend, survey: Survey) -> str:
 
 def describe_file(path: Path, limits: DecodeLimits) -> VideoInfo:
     """Returns what a file says about its picture."""
-    return probe_image(path, limits.max_pixels) or survey_file(path, limits.max_pixels).info
+    image = probe_image(path, limits.max_pixels)
+    if image is not None:
+        return image
+    if is_animated_webp(path):
+        return probe_animation(path, limits.max_pixels)[0]
+    return survey_file(path, limits.max_pixels).info
 
 
 def read_file(request: ReadRequest) -> Reply:
@@ -67,7 +74,9 @@ def read_file(request: ReadRequest) -> Reply:
     image = probe_image(request.path, request.limits.max_pixels)
     if image is not None:
         return _read_still(request, image)
-    return _read_moving(request, survey_file(request.path, request.limits.max_pixels))
+    if is_animated_webp(request.path):
+        return _read_animation(request)
+    return _read_video(request, survey_file(request.path, request.limits.max_pixels))
 
 
 def _read_still(request: ReadRequest, info: VideoInfo) -> Reply:
@@ -78,7 +87,20 @@ def _read_still(request: ReadRequest, info: VideoInfo) -> Reply:
     return Reply(ReadOutcome(plan, info, "pillow", damage), rows, 1)
 
 
-def _read_moving(request: ReadRequest, survey: Survey) -> Reply:
+def _read_animation(request: ReadRequest) -> Reply:
+    info, timeline = probe_animation(request.path, request.limits.max_pixels)
+    wanted = timeline.frames_at(request.plan.times_s)
+    frames = np.unique(wanted)
+    width, height = fit_within(info.width, info.height, request.max_side)
+    _check_memory(request, len(frames), (height, width, 3))
+    rows = SharedRows((height, width, 3))
+    for row, pixels in enumerate(read_animation(request.path, frames, request.max_side)):
+        rows.write(row, pixels)
+    plan = resolve_plan(request.plan, timeline.times_s[wanted].tolist())
+    return Reply(ReadOutcome(plan, info, "pillow", ()), rows, len(frames))
+
+
+def _read_video(request: ReadRequest, survey: Survey) -> Reply:
     timeline = survey.timeline
     wanted = timeline.keyframes_near(request.plan.times_s, request.tolerance_s)
     frames = np.unique(wanted)
@@ -96,8 +118,14 @@ def _read_moving(request: ReadRequest, survey: Survey) -> Reply:
             "the file is broken, try to re-encode it"
         )
     plan = resolve_plan(request.plan, sink.seconds(wanted, timeline))
-    damage = tuple(dict.fromkeys((*survey.info.damage, *log.phrases)))
+    damage = (*survey.info.damage, *_missing_end(request.plan, timeline), *log.phrases)
     return Reply(ReadOutcome(plan, survey.info, backend, damage), sink.rows, count)
+
+
+def _missing_end(plan: FramePlan, timeline: Timeline) -> tuple[str, ...]:
+    # A plan made from the same file never asks for more; one made from a sound copy of it may.
+    behind = sum(time > timeline.end_s for time in plan.times_s)
+    return (f"{behind} of the wanted seconds lie behind the end at {timeline.end_s:.1f} s",) if behind else ()
 
 
 def _check_memory(request: ReadRequest, count: int, shape: tuple[int, int, int]) -> None:

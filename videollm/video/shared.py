@@ -1,4 +1,4 @@
-"""Arrays that cross from the worker to its caller without a copy: anonymous files, written by one, mapped by the other."""
+"""Arrays that cross from the worker to its caller uncopied: nameless files, written by one, mapped by the other."""
 
 from __future__ import annotations
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ..errors import UnreadableVideoError
 from ..values import VideoInfo
-from .damage import DecoderLog, decoder_log
+from .damage import Declared, DecoderLog, declared_damage, decoder_log, packet_damage
 from .opening import open_video
 from .packets import PacketScan, scan_packets
 from .pictures import Display, display_of
@@ -23,6 +24,7 @@ from .timeline import PacketTable, Timeline, build_timeline
 
 _KEPT_SURVEYS = 8
 _FALLBACK_RATE = Fraction(25)  # FFmpeg's own assumption for streams that say nothing about time
+_ESTIMATED = frozenset({"mpegts", "mpeg", "ogg"})  # FFmpeg measures their length, the files do not declare it
 _VARIABLE_SHARE = 0.1  # frame durations that differ by more than this make a variable frame rate
 
 
@@ -112,9 +114,37 @@ def _conclude(
         has_audio=bool(container.streams.audio),
         variable_frame_rate=_is_variable(timeline, float(tick)),
         keyframe_gap_s=timeline.keyframe_gap_s,
-        damage=log.phrases,
+        damage=(
+            *packet_damage(scan.corrupt_packets, scan.zeroed_packets),
+            *log.phrases,
+            *declared_damage(_declared(container, stream, timeline), len(table), timeline),
+        ),
     )
     return Survey(info, timeline, table, display, options, is_counted)
+
+
+def _declared(container: InputContainer, stream: VideoStream, timeline: Timeline) -> Declared:
+    name = container.format.name
+    if name.startswith("mov"):
+        seconds = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        return Declared(name, stream.frames, float(seconds) if seconds else None)
+    if name == "matroska,webm":
+        end_s = _matroska_end(container, stream)
+        # There it is a point on the container's clock, not a length.
+        return Declared(name, 0, None if end_s is None else end_s - float(timeline.pts[0] * timeline.tick_s))
+    if name in _ESTIMATED or container.duration is None or container.streams.audio:
+        return Declared(name, 0, None)
+    return Declared(name, 0, container.duration / av.time_base)
+
+
+def _matroska_end(container: InputContainer, stream: VideoStream) -> float | None:
+    note = stream.metadata.get("DURATION", "")  # h:mm:ss.fraction, for this track alone
+    if note.count(":") == 2:
+        hours, minutes, seconds = note.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if container.duration is None or container.streams.audio:
+        return None
+    return container.duration / av.time_base
 
 
 def _has_made_up_times(container: InputContainer, stream: VideoStream) -> bool:

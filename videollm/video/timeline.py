@@ -7,6 +7,7 @@ whose time is not later. Times count from the first frame that is shown, whateve
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,15 @@ class Timeline:
         is_before = np.abs(key_times[before] - wanted) <= np.abs(key_times[after] - wanted)
         nearest = np.where(is_before, before, after)
         return np.where(np.abs(key_times[nearest] - wanted) <= tolerance_s, keyframes[nearest], exact)
+
+    def rewound(self) -> Timeline:
+        """Returns the same frames, each to be decoded from one keyframe earlier.
+
+        For streams whose keyframes only begin to restore the picture (periodic intra refresh): their decoders need more
+        of a run-up than the flags of the packets promise.
+        """
+        starts = np.unique(self.start)
+        return dataclasses.replace(self, start=starts[np.maximum(np.searchsorted(starts, self.start) - 1, 0)])
 
     @property
     def keyframe_gap_s(self) -> float | None:

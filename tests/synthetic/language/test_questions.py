@@ -354,3 +354,12 @@ def test_a_gradient_counts_as_a_background_without_a_single_colour(clip_of, shot
     clip = clip_of(shot(4.0, backdrop=Backdrop("gradient", ("red", "blue"))))
     assert set(_all_asked(clip, "backdrop", 100).values()) == {"The background has no single colour."}
     assert set(_all_asked(clip, "contents", 100).values()) == {"nothing but a red and blue gradient"}
+
+
+def test_a_clip_with_every_shape_and_colour_is_still_asked_everything(clip_of, shot, thing):
+    names = itertools.zip_longest(_COLOURS[:11], _SHAPES, fillvalue="star")
+    things = [thing(f"small {colour} {shape}") for colour, shape in names]
+    shots = [shot(4.0 * (i + 1), *things[3 * i : 3 * i + 3], start_s=4.0 * i) for i in range(4)]
+    rng = random.Random(0)
+    for kind, _ in itertools.product(KINDS, range(200)):
+        ask(clip_of(*shots, split="test"), rng, kind)

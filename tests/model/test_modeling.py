@@ -1,0 +1,473 @@
+"""The whole model: visual tokens in place, equivalences, saving and loading, training hooks, adapters, real sizes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, BitsAndBytesConfig
+
+from videollm.errors import CheckpointError, ConfigError, DataError
+from videollm.model import VideoLLM, VideoLLMConfig
+from videollm.model.segments import MergedSegments
+from videollm.values import FramePlan, Message
+
+QUESTION = [Message("user", "<video>\nWhat does the red star do?")]
+LORA_TARGETS = r"language_model\..*\.(q_proj|k_proj|v_proj|o_proj)"
+
+
+@pytest.fixture
+def batch(processor, encode):
+    """Two conversations of unequal length with two videos and none, left-padded."""
+    both = [Message("user", "<video> or <video>?"), Message("assistant", "red"), Message("user", "and now?")]
+    return processor([both, [Message("user", "hi")]], [[encode(0), encode(1)], []])
+
+
+def inputs_of(batch):
+    return {name: batch[name] for name in ("input_ids", "attention_mask", "visual_tokens") if name in batch}
+
+
+class TestForward:
+    """What the language model reads, and how."""
+
+    def test_visual_tokens_stand_where_the_placeholders_are(self, model, processor, encode):
+        video = encode()
+        batch = processor(QUESTION, [video])
+        rows = model.embed(batch["input_ids"], batch["visual_tokens"])
+        places = batch["input_ids"] == processor.placeholder_id
+        assert rows[places].equal(video.tokens_KD)
+        assert rows[~places].equal(model.get_input_embeddings()(batch["input_ids"][~places]))
+
+    def test_visual_tokens_give_what_their_rows_as_inputs_embeds_give(self, model, batch):
+        mask = batch["attention_mask"]
+        rows = model.embed(batch["input_ids"], batch["visual_tokens"])
+        with torch.no_grad():
+            by_ids = model(**inputs_of(batch)).logits
+            by_rows = model(inputs_embeds=rows, attention_mask=mask).logits
+            by_language_model = model.language_model(inputs_embeds=rows, attention_mask=mask).logits
+        assert by_ids.equal(by_rows)
+        assert by_ids.equal(by_language_model)
+
+    @torch.no_grad()
+    def test_a_batch_gives_what_each_conversation_gives_alone_without_padding(
+        self, model, processor, encode, batch
+    ):
+        together = model(**inputs_of(batch)).logits
+        both = [
+            Message("user", "<video> or <video>?"),
+            Message("assistant", "red"),
+            Message("user", "and now?"),
+        ]
+        for row, lone in enumerate(
+            [processor(both, [encode(0), encode(1)]), processor([Message("user", "hi")])]
+        ):
+            alone = model(**inputs_of(lone)).logits[0]
+            torch.testing.assert_close(together[row, -len(alone) :], alone, atol=1e-5, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_reading_in_parts_with_a_cache_gives_what_reading_at_once_gives(self, model, processor, encode):
+        batch = processor(QUESTION, [encode()])
+        ids, visual = batch["input_ids"], batch["visual_tokens"]
+        whole = model(input_ids=ids, visual_tokens=visual).logits
+        # The first cut lies among the placeholders.
+        cut = (ids[0] == processor.placeholder_id).nonzero()[5].item()
+        first = model(input_ids=ids[:, :cut], visual_tokens=visual[:5], use_cache=True)
+        cache, parts = first.past_key_values, [first.logits]
+        for start, past, rows in ((cut, cut + 4, None), (cut + 4, ids.shape[1], None)):
+            count = int((ids[:, start:past] == processor.placeholder_id).sum())
+            done = int((ids[:, :start] == processor.placeholder_id).sum())
+            rows = visual[done : done + count] if count else None
+            parts.append(
+                model(input_ids=ids[:, start:past], visual_tokens=rows, past_key_values=cache).logits
+            )
+        torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-4)
+
+    @torch.no_grad()
+    def test_only_the_logits_asked_for_are_computed(self, model, batch):
+        whole = model(**inputs_of(batch)).logits
+        last = model(**inputs_of(batch), logits_to_keep=2).logits
+        assert last.shape[1] == 2
+        torch.testing.assert_close(last, whole[:, -2:])
+
+    @pytest.mark.parametrize("surplus", [-1, 1])
+    def test_as_many_visual_tokens_as_placeholders_are_needed(self, model, batch, surplus):
+        count = len(batch["visual_tokens"])
+        visual = torch.randn(count + surplus, model.config.hidden_size)
+        with pytest.raises(DataError, match=f"{count} placeholders for {count + surplus} visual tokens"):
+            model(input_ids=batch["input_ids"], visual_tokens=visual)
+        with pytest.raises(DataError, match=f"{count} placeholders for 0 visual tokens"):
+            model(input_ids=batch["input_ids"])
+
+    def test_the_loss_is_the_mean_cross_entropy_of_the_answers_ids(self, model, processor, encode):
+        messages = [*QUESTION, Message("assistant", "moves left")]
+        video = encode()
+        batch = processor(messages, [video], add_generation_prompt=False)
+        with torch.no_grad():
+            output = model(**inputs_of(batch), labels=batch["labels"])
+        expected = torch.nn.functional.cross_entropy(output.logits[0, :-1], batch["labels"][0, 1:])
+        torch.testing.assert_close(output.loss, expected)
+        with torch.no_grad():
+            of_ten = model(**inputs_of(batch), labels=batch["labels"], num_items_in_batch=10).loss
+        learnt = (batch["labels"] != -100).sum()
+        torch.testing.assert_close(of_ten, expected * learnt / 10)
+
+
+class TestGenerate:
+    """transformers' own ``generate``."""
+
+    options = {"max_new_tokens": 8, "do_sample": False}  # noqa: RUF012
+
+    def test_a_batch_gets_what_each_conversation_gets_alone(self, model, processor, encode, batch):
+        together = model.generate(**inputs_of(batch), **self.options)
+        lone = processor([Message("user", "hi")])
+        alone = model.generate(**inputs_of(lone), **self.options)
+        length = min(
+            together.shape[1] - batch["input_ids"].shape[1], alone.shape[1] - lone["input_ids"].shape[1]
+        )
+        new = together[1, batch["input_ids"].shape[1] :][:length]
+        assert new.equal(alone[0, lone["input_ids"].shape[1] :][:length])
+
+    def test_without_a_cache_the_ids_are_the_same(self, model, processor, encode):
+        batch = processor(QUESTION, [encode()])
+        cached = model.generate(**inputs_of(batch), **self.options)
+        assert model.generate(**inputs_of(batch), **self.options, use_cache=False).equal(cached)
+
+    def test_beams_and_several_answers_keep_each_conversations_videos(self, model, processor, encode):
+        questions = [[Message("user", "<video>a")], [Message("user", "<video>b")]]
+        videos = [[encode(0)], [encode(1)]]
+        batch = processor(questions, videos)
+        beams = model.generate(**inputs_of(batch), max_new_tokens=4, num_beams=3, do_sample=False)
+        for row, (question, video) in enumerate(zip(questions, videos, strict=True)):
+            lone = model.generate(
+                **inputs_of(processor(question, video)), max_new_tokens=4, num_beams=3, do_sample=False
+            )
+            assert beams[row, batch["input_ids"].shape[1] :].equal(lone[0, batch["input_ids"].shape[1] :])
+        many = model.generate(**inputs_of(batch), max_new_tokens=4, num_return_sequences=2, do_sample=True)
+        assert len(many) == 4
+
+    def test_a_kept_cache_of_the_first_turn_serves_the_second(self, model, processor, encode):
+        video = encode()
+        first = processor(QUESTION, [video])
+        out = model.generate(**inputs_of(first), **self.options, return_dict_in_generate=True)
+        cache = out.past_key_values
+        cache.crop(first["input_ids"].shape[1] - cache.get_seq_length())
+        messages = [*QUESTION, Message("assistant", "red"), Message("user", "<video>?")]
+        second = processor(messages, [video, encode(3)])
+        again = model.generate(**inputs_of(second), **self.options, past_key_values=cache)
+        assert again.equal(model.generate(**inputs_of(second), **self.options))
+
+    def test_a_placeholder_is_never_generated(self, model, processor):
+        with torch.no_grad():
+            # The head is tied to the embeddings, so this one scores highest everywhere.
+            model.get_output_embeddings().weight[processor.placeholder_id] *= 100
+        ids = model.generate(
+            **inputs_of(processor([Message("user", "hi")])), max_new_tokens=12, do_sample=True
+        )
+        assert processor.placeholder_id not in ids
+
+
+class TestEncoding:
+    """A video becomes an ``EncodedVideo``, once and the same each time."""
+
+    def test_encoding_twice_gives_the_same_bits_even_in_training_mode(self, make_model, noise, plan):
+        model = make_model(compressor={"qformer": {"hidden_size": 24, "heads": 3, "dropout": 0.5}})
+        once = model.encode_video(noise(), plan)
+        model.train()
+        again = model.encode_video(noise(), plan)
+        assert once.tokens_KD.equal(again.tokens_KD)
+        assert model.vision.training
+        assert model.compressor.training
+        assert not again.tokens_KD.requires_grad
+
+    @pytest.mark.parametrize("budget", [None, 1, 2, 5, 9, 14])
+    def test_the_counts_are_those_of_the_plan_and_within_the_budget(self, model, encode, plan, budget):
+        video = encode(max_visual_tokens=budget)
+        planned = model.plan_tokens(plan, budget)
+        assert (video.memory, video.counts) == (planned.memory, planned.counts)
+        assert video.token_count == planned.total == (14 if budget is None else budget)
+        assert video.segment_spans_s == planned.spans_s(plan)
+        assert video.spans_K2.dtype == torch.float32
+
+    @pytest.mark.parametrize("kind", ["merge", "qformer", "merge+qformer", "pool", "none"])
+    def test_every_kind_of_compressor_reaches_the_language_model(self, make_model, noise, plan, kind):
+        model = make_model(compressor={"kind": kind})
+        video = model.encode_video(noise(), plan)
+        assert video.tokens_KD.shape == (model.plan_tokens(plan).total, model.config.hidden_size)
+        batch = model.processor(QUESTION, [video])
+        assert model.generate(**inputs_of(batch), max_new_tokens=2).shape[1] > batch["input_ids"].shape[1]
+
+    def test_raw_frames_are_prepared_as_the_processor_prepares_them(self, model, processor, noise, plan):
+        raw = noise()
+        prepared = processor.prepare_frames(raw.movedim(1, -1).numpy())
+        assert model.encode_video(raw, plan).tokens_KD.equal(model.encode_video(prepared, plan).tokens_KD)
+
+    def test_the_default_budget_is_the_configurations(self, make_model, noise, plan):
+        model = make_model(video={"max_visual_tokens": 6})
+        assert model.encode_video(noise(), plan).token_count == 6
+        assert model.encode_video(noise(), plan, max_visual_tokens=8).token_count == 8
+
+    def test_one_frame_and_an_image_are_enough(self, model, noise):
+        plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image")
+        assert model.encode_video(noise(1), plan).token_count == 6
+
+    def test_frames_that_do_not_fit_are_refused(self, model, noise, plan):
+        with pytest.raises(DataError, match=r"must have shape \(T, 3, 40, 40\), got \(5, 3, 32, 32\)"):
+            model.encode_video(torch.zeros(5, 3, 32, 32), plan)
+        with pytest.raises(DataError, match="4 encoded frames for a plan of 5"):
+            model.encode_video(noise(4), plan)
+        with pytest.raises(ConfigError, match="at least 1"):
+            model.encode_video(noise(), plan, max_visual_tokens=0)
+
+    def test_training_from_kept_segments_gives_what_encoding_gives(self, model, noise, plan):
+        budgets = (None, 7)
+        kept = [
+            MergedSegments.from_tensors(model.merge_video(noise(seed=s), plan).to_tensors()) for s in (0, 1)
+        ]
+        rows = model.project_segments(kept, [model.plan_tokens(plan, budget) for budget in budgets])
+        for seed, budget in enumerate(budgets):
+            video = model.encode_video(noise(seed=seed), plan, max_visual_tokens=budget)
+            torch.testing.assert_close(rows[seed], video.tokens_KD, atol=1e-5, rtol=1e-4)
+        rows[0].sum().backward()
+        assert model.compressor.qformer.queries_KH.grad.abs().sum() > 0
+        assert model.projector.layers[0].weight.grad.abs().sum() > 0
+
+
+class TestFingerprint:
+    """A hash of all that visual tokens depend on."""
+
+    def test_it_changes_with_visual_weights_and_settings_only(self, make_model):
+        model = make_model()
+        before = model.fingerprint()
+        assert model.fingerprint() == before == make_model().fingerprint()
+        with torch.no_grad():
+            model.get_input_embeddings().weight.mul_(2)
+        assert model.fingerprint() == before
+        with torch.no_grad():
+            model.projector.norm.bias[0] += 1
+        assert model.fingerprint() != before
+        assert make_model(image={"size": 40, "fill": [0, 0, 0]}).fingerprint() != before
+
+    def test_it_survives_saving_and_stands_in_every_encoded_video(self, model, encode, tmp_path):
+        model.save_pretrained(tmp_path)
+        assert VideoLLM.from_pretrained(tmp_path).fingerprint() == model.fingerprint() == encode().fingerprint
+
+
+class TestCheckpoints:
+    """Saving and loading: bit for bit, and strict."""
+
+    @pytest.mark.parametrize("tied", [True, False])
+    @pytest.mark.parametrize("model_type", ["llama", "qwen2", "gpt2"])
+    def test_a_saved_model_loads_bit_for_bit(self, make_model, encode, processor, tmp_path, tied, model_type):
+        model = make_model(text_config={"model_type": model_type, "tie_word_embeddings": tied})
+        model.save_pretrained(tmp_path)
+        loaded = VideoLLM.from_pretrained(tmp_path)
+        assert loaded.config == model.config
+        assert loaded.generation_config == model.generation_config
+        ours, theirs = model.state_dict(), loaded.state_dict()
+        assert list(ours) == list(theirs)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        shared = loaded.get_input_embeddings().weight is loaded.get_output_embeddings().weight
+        assert shared == tied
+        video = model.encode_video(torch.zeros(5, 3, 40, 40), encode().plan)
+        batch = processor(QUESTION, [video])
+        with torch.no_grad():
+            assert model(**inputs_of(batch)).logits.equal(loaded(**inputs_of(batch)).logits)
+
+    def test_auto_classes_load_it(self, model, tmp_path):
+        model.save_pretrained(tmp_path)
+        for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
+            assert isinstance(auto.from_pretrained(tmp_path), VideoLLM)
+
+    def test_it_loads_in_another_dtype(self, model, noise, plan, tmp_path):
+        model.save_pretrained(tmp_path)
+        loaded = VideoLLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+        assert {weight.dtype for weight in loaded.parameters()} == {torch.bfloat16}
+        assert loaded.encode_video(noise(), plan).tokens_KD.dtype == torch.bfloat16
+
+    def spoil(self, model, directory, change):
+        model.save_pretrained(directory)
+        weights = load_file(directory / "model.safetensors")
+        change(weights)
+        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+    @pytest.mark.parametrize("kept", ["projector.norm.bias", "language_model.model.embed_tokens.weight"])
+    def test_a_missing_weight_is_named(self, model, tmp_path, kept):
+        self.spoil(model, tmp_path, lambda weights: weights.pop(kept))
+        with pytest.raises(CheckpointError, match=f"missing .*{kept}"):
+            VideoLLM.from_pretrained(tmp_path)
+
+    def test_an_unexpected_weight_is_named(self, model, tmp_path):
+        self.spoil(model, tmp_path, lambda weights: weights.update(stray=torch.zeros(1)))
+        with pytest.raises(CheckpointError, match=r"1 unexpected \(stray\)"):
+            VideoLLM.from_pretrained(tmp_path)
+
+    def test_a_weight_of_the_wrong_shape_is_named_with_both_shapes(self, model, tmp_path):
+        def widen(weights):
+            weights["projector.norm.bias"] = torch.zeros(99)
+
+        self.spoil(model, tmp_path, widen)
+        with pytest.raises(CheckpointError, match=r"projector.norm.bias \(99,\) instead of \(24,\)"):
+            VideoLLM.from_pretrained(tmp_path)
+
+    def test_loading_info_is_still_given_to_those_who_ask(self, model, tmp_path):
+        model.save_pretrained(tmp_path)
+        _, info = VideoLLM.from_pretrained(tmp_path, output_loading_info=True)
+        assert not info["missing_keys"]
+
+    def test_weights_in_several_files_load_the_same(self, model, tmp_path):
+        model.save_pretrained(tmp_path, max_shard_size="100KB")
+        assert (tmp_path / "model.safetensors.index.json").exists()
+        loaded = VideoLLM.from_pretrained(tmp_path)
+        assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
+
+    def test_where_answers_end_is_saved_with_the_model(self, model, processor, tmp_path):
+        model.save_pretrained(tmp_path)
+        saved = json.loads((tmp_path / "generation_config.json").read_text())
+        assert saved["eos_token_id"] == list(processor.stop_ids)
+        assert saved["suppress_tokens"] == [processor.placeholder_id]
+
+
+class TestTraining:
+    """What Trainer, PEFT and quantisation configs expect of a model."""
+
+    def loss(self, model, processor, encode):
+        messages = [*QUESTION, Message("assistant", "moves left")]
+        batch = processor(messages, [encode()], add_generation_prompt=False)
+        return model(**inputs_of(batch), labels=batch["labels"]).loss
+
+    def test_gradient_checkpointing_gives_the_same_gradients(self, model, processor, encode):
+        model.train()
+        self.loss(model, processor, encode).backward()
+        plain = {name: weight.grad.clone() for name, weight in model.language_model.named_parameters()}
+        model.zero_grad()
+        # Its name from transformers 5.2x on; the older one warns there.
+        enable = (
+            getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        )
+        enable()
+        assert any(
+            getattr(layer, "gradient_checkpointing", False) for layer in model.language_model.modules()
+        )
+        self.loss(model, processor, encode).backward()
+        for name, weight in model.language_model.named_parameters():
+            torch.testing.assert_close(weight.grad, plain[name])
+
+    def test_the_vocabulary_can_grow(self, model, processor, encode):
+        before = self.loss(model, processor, encode)
+        size = model.config.text_config.vocab_size
+        model.resize_token_embeddings(size + 8, mean_resizing=False)
+        assert model.config.text_config.vocab_size == size + 8 == model.language_model.config.vocab_size
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+        after = self.loss(model, processor, encode)
+        assert after >= before
+        assert (after - before).abs() < 0.5
+
+    @pytest.mark.filterwarnings(
+        "ignore:.*gradient_checkpointing.*:FutureWarning"
+    )  # PEFT asks by the older name
+    def test_a_lora_adapter_on_the_whole_model_trains_saves_and_loads(
+        self, model, processor, noise, plan, tmp_path
+    ):
+        peft = pytest.importorskip("peft")
+        model.save_pretrained(tmp_path / "base")
+        config = peft.LoraConfig(
+            r=4,
+            target_modules=LORA_TARGETS,
+            modules_to_save=["compressor", "projector"],
+            task_type="CAUSAL_LM",
+        )
+        tuned = peft.get_peft_model(model, config)
+        trainable = {name for name, weight in tuned.named_parameters() if weight.requires_grad}
+        assert trainable
+        assert all("lora_" in name or "modules_to_save" in name for name in trainable)
+        assert not any("vision" in name for name in trainable)
+        kept = [model.merge_video(noise(), plan)]
+        optimizer = torch.optim.AdamW([w for w in tuned.parameters() if w.requires_grad], lr=0.01)
+        messages = [*QUESTION, Message("assistant", "moves left")]
+        batch = processor(messages, [model.encode_video(noise(), plan)], add_generation_prompt=False)
+        losses = []
+        for _ in range(6):
+            rows = model.project_segments(kept, [model.plan_tokens(plan)])
+            loss = tuned(**inputs_of(batch) | {"visual_tokens": torch.cat(rows)}, labels=batch["labels"]).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0]
+        tuned.save_pretrained(tmp_path / "adapter")
+        base = VideoLLM.from_pretrained(tmp_path / "base")
+        base.attach(processor)
+        loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+        tuned.eval()
+        videos = [net.get_base_model().encode_video(noise(), plan) for net in (tuned, loaded)]
+        assert videos[0].tokens_KD.equal(videos[1].tokens_KD)
+        assert not videos[0].tokens_KD.equal(batch["visual_tokens"])
+        batch = processor(QUESTION, videos[:1])
+        with torch.no_grad():
+            logits = [net(**inputs_of(batch)).logits for net in (tuned, loaded)]
+        assert logits[0].equal(logits[1])
+        ids = [net.generate(**inputs_of(batch), max_new_tokens=6, do_sample=False) for net in (tuned, loaded)]
+        assert ids[0].equal(ids[1])
+        merged = loaded.merge_and_unload()
+        with torch.no_grad():
+            torch.testing.assert_close(merged(**inputs_of(batch)).logits, logits[0], atol=1e-4, rtol=1e-3)
+        merged.save_pretrained(tmp_path / "merged")
+        again = VideoLLM.from_pretrained(tmp_path / "merged")
+        assert all(map(torch.equal, again.state_dict().values(), merged.state_dict().values()))
+
+    @pytest.mark.parametrize("bits", [4, 8])
+    def test_it_loads_quantised_with_the_visual_part_in_full(self, make_model, noise, plan, tmp_path, bits):
+        pytest.importorskip("bitsandbytes")
+        model = make_model(
+            text_config={"hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
+        )
+        model.save_pretrained(tmp_path)
+        skipped = [*VideoLLM.visual_parts, "language_model.lm_head"]
+        options = {"load_in_4bit": True} if bits == 4 else {"load_in_8bit": True}
+        quantised = VideoLLM.from_pretrained(
+            tmp_path, quantization_config=BitsAndBytesConfig(**options, llm_int8_skip_modules=skipped)
+        )
+        kind = f"Linear{'4bit' if bits == 4 else '8bitLt'}"
+        assert type(quantised.language_model.model.layers[0].self_attn.q_proj).__name__ == kind
+        assert type(quantised.vision.tower.encoder.layers[0].mlp.fc1) is torch.nn.Linear
+        quantised.attach(model.processor)
+        video = quantised.encode_video(noise(), plan)
+        batch = model.processor(QUESTION, [video])
+        ids = quantised.generate(**inputs_of(batch), max_new_tokens=3, do_sample=False)
+        assert ids.shape[1] > batch["input_ids"].shape[1]
+
+
+def test_a_real_size_is_built_without_memory_and_its_parts_agree():
+    config = VideoLLMConfig(
+        vision_config={"image_size": 224, "patch_size": 16},
+        text_config={
+            "model_type": "qwen2",
+            "vocab_size": 151_936,
+            "hidden_size": 896,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+            "intermediate_size": 4864,
+            "tie_word_embeddings": True,
+        },
+        compressor={
+            "merged_tokens": 64,
+            "num_queries": 32,
+            "memory_layers": 5,
+            "qformer": {"hidden_size": 768, "heads": 12},
+        },
+    )
+    with torch.device("meta"):
+        model = VideoLLM(config)
+    assert model.projector.layers[-1].out_features == 896
+    assert model.compressor.width == 768
+    assert 5.5e8 < model.num_parameters() < 6.5e8
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_a_processor_of_another_model_cannot_be_attached(model, make_model):
+    other = make_model(video={"fps": 7})
+    with pytest.raises(ConfigError, match="video settings"):
+        model.attach(other.processor)

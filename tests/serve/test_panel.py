@@ -1,0 +1,112 @@
+"""The HTML parts of the page: true times, escaped names, a player or a picture, and what an answer cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videollm.model.prompting import format_time
+from videollm.values import Answer, Span, Usage, VideoInfo
+from videollm_serve import panel
+from videollm_serve.events import MediumView, SeenFrame
+
+HOSTILE = 'a"><script>alert(1)</script>&.mp4'
+
+
+def view(
+    name: str = "clip.mp4", kind: str = "video", container: str = "mp4", notices: tuple[str, ...] = ()
+) -> MediumView:
+    info = VideoInfo(
+        path=Path("/uploads") / name,
+        kind=kind,  # type: ignore[arg-type]
+        duration_s=0.0 if kind == "image" else 61.5,
+        width=320,
+        height=240,
+        fps=0.0 if kind == "image" else 29.97,
+        frame_count=None,
+        codec="h264",
+        container=container,
+        pixel_format="yuv420p",
+        rotation_deg=0,
+        sample_aspect=1.0,
+        has_audio=False,
+        variable_frame_rate=False,
+        keyframe_gap_s=None,
+    )
+    return MediumView(info.path, info, (SeenFrame(0.25, b"a"), SeenFrame(60.96, b"b")), 34, notices)
+
+
+@given(st.floats(0, 50_000))
+def test_the_clock_is_the_one_that_the_model_reads(seconds: float) -> None:
+    assert panel.clock(seconds) == format_time(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0:00.0"), (0.05, "0:00.1"), (59.96, "1:00.0"), (3725.3, "1:02:05.3")]
+)
+def test_tenths_are_rounded_half_up_and_carried(seconds: float, text: str) -> None:
+    assert panel.clock(seconds, decimals=1) == text
+
+
+def test_a_video_gets_a_player_with_its_facts() -> None:
+    html = panel.players([view()])
+    assert '<video data-player="0" src="gradio_api/file=/uploads/clip.mp4" controls' in html
+    assert "1:02 · 320 × 240 · h264 · 30 fps" in html
+    assert "cannot play" in html
+
+
+@pytest.mark.parametrize(
+    "shown", [view("still.png", kind="image", container="png"), view("loop.gif", container="gif")]
+)
+def test_a_still_or_an_animation_is_shown_as_a_picture(shown: MediumView) -> None:
+    html = panel.players([shown])
+    assert "<img data-player" in html
+    assert "<video" not in html
+
+
+def test_signs_of_damage_are_told_beside_the_facts() -> None:
+    assert "clip.mp4 is damaged" in panel.players(
+        [view(notices=("clip.mp4 is damaged (3 corrupt packets)",))]
+    )
+
+
+def test_the_strip_has_every_frame_with_its_time() -> None:
+    html = panel.strips([view(), view("b.mp4")])
+    assert html.count("<li>") == 4
+    assert 'data-medium="1" data-seek="60.960" aria-label="Go to 1:01.0"' in html
+    assert "What the model saw of b.mp4" in html
+    assert "2 frames, 34 visual tokens" in html
+
+
+def test_no_name_or_message_can_become_markup() -> None:
+    hostile = view(HOSTILE, notices=(HOSTILE,))
+    parts = (
+        panel.players([hostile]),
+        panel.strips([hostile, hostile]),
+        panel.reading(hostile.path),
+        panel.receipt([(HOSTILE, 1, 1)]),
+        panel.problem(HOSTILE),
+        panel.usage(Answer("", (), Usage(1, 1, 1, 0, 1, {"<b>": 1.0}), "stop", (HOSTILE,))),
+    )
+    assert [part for part in parts if "<script" in part or "<b>:" in part] == []
+
+
+def test_the_usage_line_says_what_the_answer_cost_and_how_it_ended() -> None:
+    cost = Usage(16, 130, 210, 180, 1, {"read": 0.2, "generate": 0.31})
+    answer = Answer("red", (Span(3.0, 5.2, 0.9, video=1),), cost, "length", ("sound is not heard",))
+    html = panel.usage(answer)
+    for fact in (
+        "16 frames",
+        "130 visual tokens",
+        "210 prompt tokens (180 kept)",
+        "1 answer token ",
+        "0.5 s",
+    ):
+        assert fact in html
+    assert "cut short" in html
+    assert 'data-medium="1" data-seek="3.000">0:03–0:05<' in html
+    assert "sound is not heard" in html
+    assert "stopped" in panel.usage(Answer("re", (), cost, "cancelled"))

@@ -1,0 +1,145 @@
+"""The whole way from nothing to a model that answers, in small: every stage, by the shipped configs with overrides."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videollm.checkpoints import load_model
+from videollm.evaluation.answering import Asked, answer_all
+from videollm.evaluation.clips import encode_clip
+from videollm.evaluation.metrics import paired_interval
+from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.scenes import COLOURS
+from videollm_train.config import POCKET_CHAIN
+from videollm_train.features import FeatureStore
+from videollm_train.programs import make_pocket
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "pocket"
+WISHES = "{shots: 1, objects: 1, backdrop: plain, light: normal, tone: in colour, duration_s: [2, 2.5], max_short_side: 96}"
+TOWER = ("hidden_size=48", "layers=2", "heads=2", "intermediate_size=96")
+FAST = (
+    "precision=fp32",
+    "compile=false",
+    "workers=1",
+    "log_every=10",
+    "evaluate_every=1000",
+    "save_every=1000",
+)
+
+
+def overrides():
+    changes = {
+        "tokenizer": ["pieces=600", "clips=80"],
+        "vision": [
+            f"world.wishes={WISHES}",
+            "steps=150",
+            "batch_size=32",
+            "shape.image_size=48",
+            "optimizer.lr=2e-3",
+            "evaluation_frames=16",
+            "caption_layers=1",
+            *(f"shape.{size}" for size in TOWER),
+        ],
+        "language": [
+            f"world.wishes={WISHES}",
+            "world.kinds=[colour, backdrop]",
+            "steps=80",
+            "batch_size=16",
+            "turns=3",
+            "clips=200",
+            "optimizer.lr=4e-3",
+            "evaluation_questions=8",
+            *(f"shape.{size}" for size in TOWER),
+        ],
+        "start": [
+            "model.compressor.qformer={layers: 1, hidden_size: 48, heads: 2, intermediate_size: 96}",
+            "model.compressor.merge_heads=2",
+            "model.compressor.merged_tokens=12",
+            "model.compressor.memory_layers=2",
+        ],
+        "features": [f"world.wishes={WISHES}", "clips=256", "degrade_share=0.1"],
+        "align": ["steps=60", "batch_size=16", "turns=2", "optimizer.lr=3e-3", "evaluation_questions=1"],
+        "instruct": [
+            "steps=150",
+            "batch_size=16",
+            "turns=4",
+            "kinds=[colour, backdrop]",
+            "dialogue_share=0",
+            "optimizer.lr=3e-3",
+            "evaluation_questions=1",
+        ],
+    }
+    for stage in ("vision", "language", "align", "instruct"):
+        changes[stage] += [*FAST, "optimizer.warmup_steps=10"]
+    return tuple(f"{stage}:{change}" for stage, listed in changes.items() for change in listed)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    out = tmp_path_factory.mktemp("chain") / "pocket"
+    checkpoint = make_pocket(CONFIGS, out, overrides())
+    return out, checkpoint
+
+
+def mean_losses(run):
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [event["loss"] for event in events if "loss" in event]
+    return np.mean(losses[:2]), np.mean(losses[-2:])
+
+
+@pytest.mark.parametrize("stage", ["vision", "language", "align", "instruct"])
+def test_the_loss_of_every_stage_falls(chain, stage):
+    first, last = mean_losses(chain[0] / stage)
+    assert last < 0.8 * first
+
+
+def test_a_held_out_set_is_answered_above_its_blind_baseline(chain):
+    model = load_model(str(chain[1]), device="cpu")
+    wishes = {"shots": 1, "objects": 1, "backdrop": "plain", "light": "normal", "duration_s": (2, 2.5)}
+    clips = [sample_clip(seed, "test", **wishes, max_short_side=96) for seed in range(60)]
+    videos = [encode_clip(model, clip) for clip in clips]
+    question = "What colour is the background?"
+    asked = [Asked(video, question, 8) for video in videos]
+    answers = dict(answer_all(model, asked))
+    truths = [clip.shots[0].backdrop.colours[0] for clip in clips]
+    seeing = [answers[index] == truth for index, truth in enumerate(truths)]
+    blind = [answers[(index + 17) % 60] == truth for index, truth in enumerate(truths)]
+    assert set(truths) <= set(COLOURS)
+    assert paired_interval(seeing, blind).low > 0.2
+
+
+def test_a_finished_chain_is_not_run_again(chain):
+    out, checkpoint = chain
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert make_pocket(CONFIGS, out, overrides()) == checkpoint
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+
+def test_stage_two_leaves_the_vit_as_it_was_and_folds_lora_in(chain):
+    out, checkpoint = chain
+    start, final = load_model(str(out / "start"), device="cpu"), load_model(str(checkpoint), device="cpu")
+    for name, weight in start.vision.state_dict().items():
+        assert torch.equal(weight, final.vision.state_dict()[name]), name
+    assert not any("lora" in name for name, _ in final.named_parameters())
+    changed = final.language_model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    assert not torch.equal(
+        changed, start.language_model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    )
+
+
+def test_cached_features_are_those_of_the_clip(chain):
+    out, _ = chain
+    model = load_model(str(out / "start"), device="cpu")
+    store = FeatureStore(out / "features")
+    plan = store.plan(3)
+    cached = store.load(3)
+    assert cached.runs_S2.tolist() == [list(run) for run in plan.segments]
+    assert cached.sizes_M.sum() == plan.frame_count * 36
+    assert len(cached.memory_LC) == model.config.compressor.memory_layers
+
+
+def test_every_stage_left_its_result(chain):
+    assert all((chain[0] / name / ".done").exists() for name in POCKET_CHAIN)
