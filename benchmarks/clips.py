@@ -39,6 +39,7 @@ class ClipSpec:
         has_audio: Whether a tone goes with it.
         rotation_deg: Counterclockwise rotation that the container asks of the player.
         sample_aspect: Width of a pixel divided by its height.
+        is_streamable: Whether an MP4's index stands at its front.
     """
 
     codec: str
@@ -54,6 +55,7 @@ class ClipSpec:
     has_audio: bool = False
     rotation_deg: int = 0
     sample_aspect: Fraction = Fraction(1)
+    is_streamable: bool = False
 
     @property
     def frame_count(self) -> int:
@@ -87,21 +89,11 @@ def read_stamp(picture: Picture) -> int:
     return number
 
 
-def numbered_pictures(spec: ClipSpec, seed: int = 0) -> list[Picture] | npt.NDArray[np.uint8]:
-    """Returns the pictures of a short clip, greyscale (T, H, W)."""
-    return np.stack(
-        [
-            _picture(spec, backdrop, number)
-            for backdrop in [_backdrop(spec, seed)]
-            for number in range(spec.frame_count)
-        ]
-    )
-
-
 def write_clip(path: Path, spec: ClipSpec, seed: int = 0) -> Path:
     """Encodes a numbered clip; the container follows from the name's ending."""
     backdrop = _backdrop(spec, seed)
-    with av.open(str(path), "w") as container:
+    options = {"movflags": "+faststart"} if spec.is_streamable and path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(spec.codec, rate=spec.fps, options=spec.options)
         width, height = (spec.height, spec.width) if spec.rotation_deg % 180 else (spec.width, spec.height)
         stream.width, stream.height, stream.pix_fmt = width, height, spec.pixel_format

@@ -18,6 +18,8 @@ from videollm.errors import ConfigError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from videollm.checkpoints import ModelDirectory
+
     from .examples import ExampleClip
     from .service import ChatService
 
@@ -50,26 +52,31 @@ def run(model: str, loading: Mapping[str, Any], options: ServerOptions) -> None:
     Raises:
         VideoLLMError: The port cannot be taken or the model cannot be loaded.
     """
-    # The port first: finding it taken after a minute of loading would be a minute lost.
+    from videollm.checkpoints import find_model
+
+    # What can be wrong quickly is found out first: a taken port after a minute of loading would be a minute lost.
+    found = find_model(model)
     with (
         take_port(options.host, options.port) as listener,
         tempfile.TemporaryDirectory(prefix="videollm-") as uploads,
     ):
         _keep_to_this_machine(uploads)
-        from videollm import load_model
-        from videollm.checkpoints import find_model
-        from videollm.video import warm_up
-
-        from .examples import prepare_examples
-        from .service import ChatService, card_summary
-
-        found = find_model(model)
         print(f"loading {model} …", file=sys.stderr)
-        warm_up()
-        loaded = load_model(model, **loading)
-        name = (found.adapter or found.base).resolve().name
-        service = ChatService(loaded, name, card_summary(found.base))
-        _serve(build_app(service, options, prepare_examples()), listener, options)
+        app = _load_app(found, loading, options)
+        _serve(app, listener, options)
+
+
+def _load_app(found: ModelDirectory, loading: Mapping[str, Any], options: ServerOptions) -> FastAPI:
+    from videollm import load_model
+    from videollm.video import warm_up
+
+    from .examples import prepare_examples
+    from .service import ChatService, card_summary
+
+    warm_up()
+    model = load_model(found.name, **loading)
+    title = (found.adapter or found.base).resolve().name
+    return build_app(ChatService(model, title, card_summary(found.base)), options, prepare_examples())
 
 
 def take_port(host: str, port: int) -> socket.socket:

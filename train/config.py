@@ -149,7 +149,8 @@ class TuningSettings(RunSettings):
     """Token budgets and the share of samples that is trained at each; the rest gets all tokens (nested queries)."""
     trained: tuple[str, ...] = ("compressor.", "projector.")
     """Prefixes of the names of parameters that are trained in full."""
-    evaluation_questions: int = 210
+    evaluation_questions: int = Field(210, ge=0)
+    """Questions of a small test at every evaluation; 0 for none."""
 
 
 class LoraSettings(Settings):

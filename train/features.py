@@ -120,7 +120,7 @@ def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
 
 
 def encoder_fingerprint(model: VideoLLM) -> str:
-    """Returns a hash of everything cached features depend on: the ViT's weights, and how clips are sampled and merged."""
+    """Returns a hash of all that cached features depend on: the ViT's weights, how clips are read and merged."""
     digest = hashlib.blake2b(digest_size=16)
     for name, weight in sorted(model.vision.state_dict().items()):
         digest.update(name.encode())

@@ -235,7 +235,7 @@ class VideoChat:
 
     def _media_notices(self) -> tuple[str, ...]:
         """What is to be said of media that no answer has spoken of yet."""
-        longest_s = getattr(self.model.config.video, "trained_max_s", None)
+        longest_s = self.model.config.video.trained_max_s
         lengths = tuple(
             notice for medium in self._untold for notice in _length_notice(medium.encoded, longest_s)
         )

@@ -166,8 +166,8 @@ class EncodedVideo:
         source: Where the video came from, for people; empty if unknown.
     """
 
-    tokens_KD: torch.Tensor  # noqa: N815 - capital suffixes name tensor dimensions
-    spans_K2: torch.Tensor  # noqa: N815
+    tokens_KD: torch.Tensor
+    spans_K2: torch.Tensor
     counts: tuple[int, ...]
     segment_spans_s: tuple[tuple[float, float], ...]
     memory: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -23,17 +24,21 @@ from videollm.synthetic.sampling import sample_clip
 from videollm_serve.service import ChatService
 from videollm_serve.session import ChatSession
 
+T = TypeVar("T")
 CARD = "---\nlicense: mit\n---\n# Tiny\n\nA model with random weights.\nIt sees nothing.\n\nMore about it.\n"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _event_loop() -> Iterator[None]:
-    """The loop that building a page asks for; gradio would open one of its own and never close it."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
+@pytest.fixture(scope="session")
+def in_event_loop() -> Callable[[Callable[[], T]], T]:
+    """Calls a function that builds a page; outside a running loop gradio would open loops and never close them."""
+
+    def call(build: Callable[[], T]) -> T:
+        async def building() -> T:
+            return build()
+
+        return asyncio.run(building())
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +75,12 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         placeholder_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
     )
-    VideoLLM(config).save_pretrained(directory)
-    VideoLLMProcessor.for_config(config, tokenizer).save_pretrained(directory)
+    model, processor = VideoLLM(config), VideoLLMProcessor.for_config(config, tokenizer)
+    # It must go on talking, so that an answer can be stopped: of some hundred random scores, zero is never the highest.
+    with torch.no_grad():
+        model.get_output_embeddings().weight[list(processor.stop_ids)] = 0
+    model.save_pretrained(directory)
+    processor.save_pretrained(directory)
     (directory / "README.md").write_text(CARD, encoding="utf-8")
     return directory
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ LOOK = (None, 2.0, 8, "", "")
 SAMPLING = (0.0, 1.0, 10, "")
 
 
-@pytest.fixture
-def page() -> Widgets:
+def build_page() -> Widgets:
     with gr.Blocks(analytics_enabled=False):
         return Widgets(
             session=gr.State(None),
@@ -38,6 +37,11 @@ def page() -> Widgets:
             undo=gr.Button(),
             clear=gr.Button(),
         )
+
+
+@pytest.fixture
+def page(in_event_loop: Callable[[Callable[[], Widgets]], Widgets]) -> Widgets:
+    return in_event_loop(build_page)
 
 
 @pytest.fixture

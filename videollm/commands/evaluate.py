@@ -56,7 +56,7 @@ def evaluate(
     from .startup import ModelOptions
 
     loaded = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit).load()
-    from ..evaluation.rendering import table
+    from ..evaluation.presentation import table
     from ..evaluation.world import evaluate_world
 
     report = evaluate_world(

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import __version__
 from . import options
 
-_PACKAGES = ("videollm", "torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
+_PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def describe_installation() -> dict[str, Any]:
     mps = ["Apple MPS"] if torch.backends.mps.is_available() else []
     return {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {"videollm": __version__, **{name: _version(name) for name in _PACKAGES}},
         "devices": [*cuda, *mps, f"CPU with {torch.get_num_threads()} threads"],
         "built-in model": "pocket" if (POCKET / "config.json").is_file() else "not in this installation",
     }
@@ -145,7 +146,9 @@ def _listed(facts: dict[str, Any], indent: str = "") -> str:
 
 def _printed(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value) or "none"
+        return ", ".join(_printed(part) for part in value) or "none"
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "unknown"}[value]
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

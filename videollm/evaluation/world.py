@@ -15,7 +15,7 @@ from ..values import EncodedVideo
 from .answering import BATCH, Asked, answer_all
 from .clips import encode_clip
 from .items import Item, draw_items
-from .rendering import write_report
+from .presentation import write_report
 from .report import WorldReport, summarise
 from .rows import Row, RowFile
 

@@ -101,7 +101,8 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
 
         The towers and the Q-Former's transformer initialise themselves, as transformers does. In compressor and
         projector linear maps are normal with the language model's ``initializer_range`` as standard deviation (0.02
-        unless it says otherwise) and zero bias, norms are the identity, and queries are normal with 0.02.
+        unless it says otherwise) and zero bias, norms are the identity, and queries are normal with 0.2, so that
+        the time added to them does not drown their differences.
         """
         super()._init_weights(module)  # type: ignore[no-untyped-call]
 

@@ -27,6 +27,8 @@ class VideoSettings:
         frames_per_segment: Frames that are compressed together.
         max_segments: Most segments of one video.
         max_visual_tokens: Most rows of one video in the prompt; ``None`` for as many as the compressor gives.
+        trained_max_s: Longest video that the model was trained on, in seconds; ``None`` if that is not known. Longer
+            ones work, and the person is told.
     """
 
     fps: float = 2.0
@@ -34,6 +36,7 @@ class VideoSettings:
     frames_per_segment: int = 2
     max_segments: int = 16
     max_visual_tokens: int | None = None
+    trained_max_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
@@ -41,6 +44,8 @@ class VideoSettings:
         at_least(self, 1, "max_frames", "frames_per_segment", "max_segments")
         if self.max_visual_tokens is not None:
             at_least(self, 1, "max_visual_tokens")
+        if self.trained_max_s is not None and not self.trained_max_s > 0:
+            raise ConfigError(f"video.trained_max_s must be above 0, got {self.trained_max_s}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ _NORMAL_LUMA = (60.0, 165.0)  # mean of a textured or photographed shot in norma
 _LIT_LUMA = {"dark": (20.0, 42.0), "bright": (185.0, 235.0)}
 _LIT_AMOUNT = {"dark": (0.1, 0.5), "bright": (1.35, 5.0)}
 _LIT_GRADIENT = {
-    "dark": ("gain", (0.2, 0.36)),
+    "dark": ("gain", (0.24, 0.38)),
     "bright": ("lift", (2.2, 3.2)),
 }  # out of the range of any name
-_BRIGHTEST_IN_DARK = 110.0  # luma
+_BRIGHTEST_IN_DARK = 125.0  # channel
 _LEAST_LIT_CHROMA = 7.0
 _LEAST_FADING_LUMA = 60.0
 _LEAST_BESIDE_BLACK = 28.0
@@ -122,8 +122,9 @@ def _draw_texture(rng: np.random.Generator, camera: str) -> str:
 
 
 def lit(rng: np.random.Generator, shot: Shot, frame: tuple[int, int]) -> Shot:
-    """Returns a dark or bright shot with the curve and amount that make it look so: by its mean luma, or for a gradient
-    by shades that no name covers.
+    """Returns a dark or bright shot with the curve and amount that make it look so.
+
+    Textures and photographs are brought to a mean luma, gradients to shades that no name covers.
     """
     if shot.backdrop.kind == "gradient":
         curve, amounts = _LIT_GRADIENT[shot.light]
@@ -177,7 +178,7 @@ def _is_lit(shot: Shot, picture: np.ndarray) -> bool:
         return True
     coloured = shot.tone != "in colour" or np.ptp(picture, axis=2).mean() >= _LEAST_LIT_CHROMA
     return bool(coloured) and (
-        shot.light == "bright" or float(np.percentile(luma_of(picture), 98)) <= _BRIGHTEST_IN_DARK
+        shot.light == "bright" or float(np.percentile(picture.max(axis=2), 98)) <= _BRIGHTEST_IN_DARK
     )
 
 

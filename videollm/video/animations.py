@@ -1,4 +1,4 @@
-"""Animated WebP, through Pillow: FFmpeg has no demuxer for it. (Animated GIF, PNG and AVIF are read as videos.)"""
+"""Animated WebP, through Pillow, since FFmpeg cannot read it; animated GIF, PNG and AVIF are read as videos."""
 
 from __future__ import annotations
 

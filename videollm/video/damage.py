@@ -18,6 +18,8 @@ import numpy as np
 
 from .timeline import Timeline
 
+# What sound streams cause too when decoding starts amid them.
+_HARMLESS = ("mmco: unref short failure", "number of reference frames")
 # Containers without an index of all frames: a frame that was lost there leaves a hole in time and no other trace.
 _WITHOUT_FULL_INDEX = frozenset({"mpegts", "mpeg", "matroska,webm", "flv", "ogg", "asf"})
 _STEADY_SHARE = 0.95  # frames that must follow each other evenly before a hole means that some are missing
@@ -33,6 +35,7 @@ class DecoderLog(logging.Handler):
         super().__init__(logging.ERROR)
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
+        self._ignored: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes one line of FFmpeg's log."""
@@ -40,6 +43,8 @@ class DecoderLog(logging.Handler):
 
     def note(self, component: str, message: str) -> None:
         """Counts an error, also one that reached us in another way than through FFmpeg's log."""
+        if component == self._ignored or message.startswith(_HARMLESS):
+            return
         self._counts[component] += 1
         self._first.setdefault(component, f"{component}: {message.strip()}")
 
@@ -47,6 +52,15 @@ class DecoderLog(logging.Handler):
         """Drops what a component has reported so far."""
         self._counts.pop(component, None)
         self._first.pop(component, None)
+
+    @contextmanager
+    def ignoring(self, component: str) -> Iterator[None]:
+        """Pays no attention to a component while the context is open."""
+        self._ignored = component
+        try:
+            yield
+        finally:
+            self._ignored = None
 
     @property
     def first(self) -> str:

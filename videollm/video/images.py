@@ -12,12 +12,29 @@ from ..errors import UnreadableVideoError
 from ..values import VideoInfo
 from .pictures import fit_within, over_black
 
+# First bytes of the formats that Pillow knows; asking it about every video would load all its plug-ins.
+_MAGIC = (
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG",
+    b"GIF8",
+    b"BM",
+    b"II*\0",  # TIFF
+    b"MM\0*",
+    b"\0\0\1\0",  # icons
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"P5",  # portable maps
+    b"P6",
+    b"8BPS",
+)
+_MAGIC_BRANDS = (b"ftypavif", b"ftypmif1")
 # Moving pictures in an image's clothes are left to FFmpeg, which gives their frames true times.
 _LEFT_TO_FFMPEG = frozenset({"MPO"})
 
 
 def probe_image(path: Path, max_pixels: int) -> VideoInfo | None:
     """Describes a still image; ``None`` when the file is something else (a video, an animation)."""
+    if not _has_image_magic(path):
+        return None
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
@@ -37,6 +54,12 @@ def probe_image(path: Path, max_pixels: int) -> VideoInfo | None:
     return VideoInfo(
         path, "image", 0.0, width, height, 0.0, 1, codec, codec, mode, 0, 1.0, False, False, None
     )
+
+
+def _has_image_magic(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return head.startswith(_MAGIC) or head[8:] == b"WEBP" or head[4:] in _MAGIC_BRANDS
 
 
 def read_image(path: Path, max_side: int | None) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:

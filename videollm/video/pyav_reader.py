@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from .damage import DecoderLog
-from .opening import open_video
+from .opening import open_video, reason_of
 from .packets import NO_TIME, decode_packet, demux_stubbornly, drain
 from .survey import Survey
 from .timeline import Timeline
@@ -30,6 +30,8 @@ Deliver = Callable[[int, av.VideoFrame, int], None]
 # Reading packets and dropping them is cheaper than a seek up to about this many.
 _SEEK_FROM_PACKETS = 100
 _MOST_PROCESSORS = 16
+# Decoders that look at ``skip_frame`` anew for every packet. Others read it once (dav1d) or do not gain by it.
+_SKIPPING_DECODERS = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 
 
 def read_frames(survey: Survey, frames: Sequence[int], deliver: Deliver, log: DecoderLog) -> None:
@@ -52,7 +54,7 @@ def _read_along(
     survey: Survey, timeline: Timeline, frames: Sequence[int], deliver: Deliver, log: DecoderLog
 ) -> list[int]:
     """Reads along one walk and returns the frames for which only another one, or none, could be delivered."""
-    walk = plan_walk(timeline, frames, min(len(os.sched_getaffinity(0)), _MOST_PROCESSORS))
+    walk = plan_walk(timeline, frames, min(_processors(), _MOST_PROCESSORS))
     shares: queue.SimpleQueue[tuple[Stretch, ...]] = queue.SimpleQueue()
     for share in walk.shares:
         shares.put(share)
@@ -66,16 +68,17 @@ def _read_along(
                     missed.discard(frame)
 
     with ExitStack() as files:
-        readers = [
-            _Reader(
-                survey, *files.enter_context(open_video(survey.info.path, survey.options)), walk.threads, log
-            )
-            for _ in range(walk.readers)
-        ]
         # While opening, FFmpeg decodes a little to work out the format; that does not touch our pictures.
-        log.forget(survey.info.codec)
-        _side_by_side(work, readers)
+        with log.ignoring(survey.decoder):
+            opened = [
+                files.enter_context(open_video(survey.info.path, survey.options)) for _ in range(walk.readers)
+            ]
+        _side_by_side(work, [_Reader(survey, *file, walk.threads, log) for file in opened])
     return sorted(missed)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _side_by_side(work: Callable[[_Reader], None], readers: Sequence[_Reader]) -> None:
@@ -131,14 +134,17 @@ class _Reader:
             return
         for picture in pictures:
             if picture.pts is not None:
+                if picture.is_corrupt:
+                    self._log.note(self._survey.decoder, "a picture is marked as corrupt")
                 yield picture, picture.pts
 
     def _decode(self, stretch: Stretch) -> Iterator[av.VideoFrame]:
         context = self._stream.codec_context
         wanted = {int(self._timeline.pts[frame]) for frame in stretch.frames}
+        may_skip = self._survey.decoder in _SKIPPING_DECODERS and not self._survey.is_counted
         try:
             for packet in self._packets_of(stretch):
-                if not self._survey.is_counted:
+                if may_skip:
                     # What no other frame refers to and nobody wants to see is not decoded at all.
                     context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
                 yield from decode_packet(self._stream, packet, self._log)
@@ -170,13 +176,20 @@ class _Reader:
         if 0 <= index - self._position < _SEEK_FROM_PACKETS:
             return
         for target in (self._seek_time(index), self._seek_time(0)):
-            self._container.seek(target, stream=self._stream)
-            self._packets = demux_stubbornly(self._container, self._stream, self._log)
-            landed = next(self._packets, None)
+            landed = self._seek(target)
             if landed is not None and self._is_at_or_before(landed, index):
                 self._packets = chain((landed,), self._packets)
                 return
         self._log.note(self._container.format.name, "seeking failed")
+
+    def _seek(self, target: int) -> VideoPacket | None:
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.error.FFmpegError as error:
+            self._log.note(self._container.format.name, reason_of(error))
+            return None
+        self._packets = demux_stubbornly(self._container, self._stream, self._log)
+        return next(self._packets, None)
 
     def _seek_time(self, index: int) -> int:
         # Matroska's index is by the time of showing, the others' by the time of decoding.

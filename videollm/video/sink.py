@@ -36,10 +36,10 @@ class FrameSink:
     def close_gaps(self) -> int:
         """Moves the rows together, each picture once, and returns how many there are."""
         count = 0
-        last_pts = None
+        last_pts: int | None = None
         for frame, row in self._row_of.items():
             pts = self._time_of.get(frame)
-            if pts is None or pts == last_pts:
+            if pts is None or (last_pts is not None and pts <= last_pts):
                 continue
             if count != row:
                 self.rows.move(row, count)

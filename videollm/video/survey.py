@@ -38,6 +38,7 @@ class Survey:
         table: The packets in order of decoding.
         display: How its pictures are displayed.
         options: Options that the demuxer needs for this file.
+        decoder: FFmpeg's name of the decoder at work.
         is_counted: Whether the file has no times of its own: its frames are then told apart by counting them.
     """
 
@@ -46,6 +47,7 @@ class Survey:
     table: PacketTable
     display: Display
     options: dict[str, str]
+    decoder: str
     is_counted: bool
 
 
@@ -106,7 +108,7 @@ def _conclude(
         height=display.height,
         fps=len(timeline) / timeline.end_s if timeline.end_s > 0 else float(stream.average_rate or 0),
         frame_count=len(timeline),
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         container=container.format.name,
         pixel_format=scan.first_frame.format.name,
         rotation_deg=display.rotation_deg,
@@ -120,7 +122,7 @@ def _conclude(
             *declared_damage(_declared(container, stream, timeline), len(table), timeline),
         ),
     )
-    return Survey(info, timeline, table, display, options, is_counted)
+    return Survey(info, timeline, table, display, options, stream.codec_context.name, is_counted)
 
 
 def _declared(container: InputContainer, stream: VideoStream, timeline: Timeline) -> Declared:

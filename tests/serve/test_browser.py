@@ -1,0 +1,424 @@
+"""The whole program as a person uses it: ``videollm serve`` in a process of its own, and a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+
+from videollm.checkpoints import POCKET
+from videollm.synthetic.files import write_clip
+from videollm.synthetic.questions import Question, ask
+from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.scenes import Clip
+from videollm.synthetic.scoring import is_right
+
+CHROMIUM = shutil.which("chromium")
+STARTING_SECONDS = 240
+PATIENCE_MS = 90_000
+
+# A clip that training never saw, on whose simple questions the built-in model can be held to its word.
+UNSEEN_SEED = 61
+UNSEEN_KINDS = ("count_shots", "colour", "exists")
+
+# Python runs this in every process that finds it on its path: whoever is called that is not this machine is written down.
+WATCH_CONNECTIONS = """
+import os, sys
+
+HERE = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0"}
+
+def watch(event, arguments):
+    host = None
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    if isinstance(host, bytes):
+        host = host.decode()
+    if host not in HERE:
+        with open(os.environ["CALLED_HOSTS"], "a") as log:
+            log.write(f"{event} {host}\\n")
+
+sys.addaudithook(watch)
+"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on the path: install Debian's package chromium"
+)
+needs_pocket = pytest.mark.skipif(
+    not (POCKET / "model.safetensors").is_file(), reason="the built-in model's weights are not there yet"
+)
+
+
+@dataclass
+class Server:
+    """A running ``videollm serve``.
+
+    Attributes:
+        url: Where its page is.
+        called_hosts: File with the hosts it called, other than this machine.
+        temporary: The directory it keeps uploads in.
+    """
+
+    url: str
+    called_hosts: Path
+    temporary: Path
+
+
+@contextmanager
+def running_server(model: str | Path, directory: Path) -> Iterator[Server]:
+    """Starts the program, waits until it is ready, and ends it as a service manager would."""
+    (directory / "sitecustomize.py").write_text(WATCH_CONNECTIONS, encoding="utf-8")
+    (temporary := directory / "temporary").mkdir()
+    (called_hosts := directory / "called-hosts.txt").touch()
+    path = os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        "CALLED_HOSTS": str(called_hosts),
+        "TMPDIR": str(temporary),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "videollm",
+        "serve",
+        "--model",
+        str(model),
+        "--port",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield Server(_wait_until_ready(process), called_hosts, temporary)
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> str:
+    """Returns the address that the program prints; goes on reading behind it, so that the pipe never fills up."""
+    assert process.stderr is not None
+    impatience = threading.Timer(STARTING_SECONDS, process.kill)
+    impatience.start()
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if found := re.search(r"ready: (http://\S+)", line):
+            impatience.cancel()
+            threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True).start()
+            return found[1]
+    impatience.cancel()
+    raise AssertionError(f"the server did not start:\n{''.join(lines)}")
+
+
+@dataclass
+class Visit:
+    """A person at the page, with what the browser complained about or wanted from elsewhere."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def upload(self, *files: Path) -> None:
+        self.page.set_input_files("#drop input[type=file]", [str(file) for file in files])
+
+    def see_frames(self, media: int = 1) -> int:
+        """Waits until the frames of so many media are shown and returns how many frames there are."""
+        self.page.wait_for_function("n => document.querySelectorAll('.strip').length === n", arg=media)
+        return self.page.locator(".strip li").count()
+
+    def said(self) -> list[str]:
+        """What the page has said so far, oldest first."""
+        return [text.strip() for text in self.page.locator("#chat [data-testid=bot]").all_inner_texts()]
+
+    def wait_for_messages(self, count: int) -> None:
+        self.page.wait_for_function(
+            "n => document.querySelectorAll('#chat [data-testid=bot] .message-content').length >= n",
+            arg=count,
+        )
+
+    def send(self, question: str) -> None:
+        self.page.fill("#question textarea", question)
+        self.page.keyboard.press("Enter")
+
+    def wait_until_done(self) -> None:
+        self.page.wait_for_selector("#usage .usage")
+        self.page.wait_for_selector("#question .submit-button")
+
+    def ask(self, question: str) -> str:
+        before = len(self.said())
+        self.send(question)
+        self.wait_for_messages(before + 1)
+        self.wait_until_done()
+        return self.said()[-1]
+
+    def cost(self, noun: str) -> int:
+        """Reads a number from the line about costs, such as that of ``frames``."""
+        found = re.search(rf"(\d+) {noun}", self.page.inner_text("#usage"))
+        assert found, self.page.inner_text("#usage")
+        return int(found[1])
+
+    def set(self, label: str, value: str) -> None:
+        """Sets a control of the settings by its label."""
+        if not self.page.locator("#settings").get_by_label(label).first.is_visible():
+            self.page.click("#settings > button")
+        control = self.page.locator("#settings").get_by_label(label).first
+        control.fill(value)
+        control.press("Tab")
+
+    def record_growth(self) -> None:
+        """Notes every text that the newest answer shows from now on."""
+        self.page.evaluate(
+            """() => {
+                window.shown = [];
+                const note = () => {
+                    const text = [...document.querySelectorAll('#chat [data-testid=bot]')].at(-1)?.innerText.trim();
+                    if (text && text !== window.shown.at(-1)) window.shown.push(text);
+                };
+                new MutationObserver(note).observe(
+                    document.querySelector('#chat'), {subtree: true, childList: true, characterData: true});
+            }"""
+        )
+
+    def growth(self) -> list[str]:
+        return list(self.page.evaluate("window.shown"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def server(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The program with the tiny random model: everything but right answers."""
+    with running_server(tiny_checkpoint, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, *, width: int = 1360, dark: bool = False) -> Iterator[Visit]:
+    """Opens the page, and fails in the end if the browser complained or wanted anything from elsewhere."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+    )
+    visit = Visit(context.new_page())
+    context.set_default_timeout(PATIENCE_MS)
+    _listen(context, visit, url)
+    visit.page.goto(url)
+    visit.page.wait_for_selector("#question textarea")
+    yield visit
+    context.close()
+    assert visit.complaints == []
+
+
+def _listen(context: BrowserContext, visit: Visit, url: str) -> None:
+    def refuse(route: Route) -> None:
+        visit.complaints.append(f"wanted {route.request.url}")
+        route.abort()
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            visit.complaints.append(message.text)
+
+    foreign = re.compile(rf"^(?!{re.escape(url)}|data:|blob:)")
+    context.route(foreign, refuse)
+    visit.page.on("console", note)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    with visiting(browser, server.url) as visit:
+        yield visit
+
+
+def test_an_uploaded_video_is_seen_and_asked_about_over_several_turns(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    visit.upload(clips["one.mp4"])
+    frames = visit.see_frames()
+    assert visit.page.eval_on_selector("[data-player]", "player => player.videoWidth") > 0
+    visit.record_growth()
+    answer = visit.ask("What happens first?")
+    growth = visit.growth()
+    assert len(growth) >= 3, "the answer must grow before the person's eyes"
+    assert growth[-1] == answer
+    assert all(len(earlier) <= len(later) for earlier, later in zip(growth, growth[1:], strict=False))
+    assert visit.cost("frames") == frames
+    visit.ask("And then?")
+    assert "(0 kept)" not in visit.page.inner_text("#usage")
+    assert len(visit.said()) == 2
+
+
+def test_stop_ends_a_running_answer(visit: Visit) -> None:
+    visit.set("Answer tokens, at most", "1024")
+    visit.send("Talk for long")
+    visit.wait_for_messages(1)
+    visit.page.click("#question .stop-button")
+    visit.wait_until_done()
+    assert "stopped" in visit.page.inner_text("#usage")
+    assert visit.cost("answer tokens") < 1024
+    visit.set("Answer tokens, at most", "5")
+    visit.ask("And again")
+    assert visit.cost("answer tokens") == 5
+
+
+def test_a_broken_upload_is_a_message_and_the_next_question_is_answered(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.upload(clips["noise.mp4"], clips["letter.mp4"])
+    visit.wait_for_messages(2)
+    told = "\n".join(visit.said())
+    assert "noise.mp4: " in told
+    assert "letter.mp4: " in told
+    visit.page.wait_for_function("!document.querySelector('#drop').innerText.includes('noise')")
+    visit.ask("What happens?")
+    assert visit.cost("frames") == visit.see_frames()
+
+
+def test_undo_retry_and_clear_do_what_they_say(visit: Visit, clips: dict[str, Path]) -> None:
+    page = visit.page
+    visit.set("Answer tokens, at most", "5")
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.ask("First?")
+    visit.ask("Second?")
+    page.click("#actions >> text=Undo")
+    page.wait_for_function("document.querySelectorAll('#chat [data-testid=bot]').length === 1")
+    assert page.input_value("#question textarea") == "Second?"
+    first = visit.said()[0]
+    visit.set("Temperature", "2")
+    visit.set("Seed", "5")
+    page.click("#actions >> text=Retry")
+    page.wait_for_function(
+        "first => { const bots = document.querySelectorAll('#chat [data-testid=bot]');"
+        " return bots.length === 1 && bots[0].innerText.trim() && bots[0].innerText.trim() !== first }",
+        arg=first,
+    )
+    visit.wait_until_done()
+    page.click("#actions >> text=Clear all")
+    page.wait_for_selector("#chat >> text=Ask about a video")
+    for gone in ("[data-player]", ".strip", "#usage .usage", "#chat [data-testid=user]"):
+        assert page.locator(gone).count() == 0
+    assert "one.mp4" not in page.inner_text("#drop")
+    visit.ask("What is there?")
+    assert visit.cost("frames") == 0
+    assert "(0 kept)" in page.inner_text("#usage")
+
+
+def test_an_example_loads_on_a_click_and_its_frames_lead_the_player(visit: Visit) -> None:
+    page = visit.page
+    page.click("#examples .thumbnail-item >> nth=2")
+    visit.see_frames()
+    frame = page.locator(".strip button").nth(4)
+    frame.click()
+    second = float(frame.get_attribute("data-seek") or "nan")
+    page.wait_for_function(
+        "second => Math.abs(document.querySelector('[data-player]').currentTime - second) < 0.05", arg=second
+    )
+    page.wait_for_selector(f".strip button.current[data-seek='{second:.3f}']")
+
+
+def test_the_settings_of_the_look_change_what_is_seen(visit: Visit, clips: dict[str, Path]) -> None:
+    visit.set("Answer tokens, at most", "5")
+    visit.upload(clips["one.mp4"], clips["still.png"])
+    assert visit.see_frames(media=2) > 6
+    visit.set("Visual tokens, at most", "6")
+    visit.set("Frames, at most", "4")
+    visit.set("Start", "0:01")
+    visit.page.wait_for_selector("#receipt >> text=one.mp4: 4 frames, at most 6 visual tokens")
+    visit.ask("What happens?")
+    assert (visit.cost("frames"), visit.cost("visual tokens")) == (5, 12) or visit.cost("visual tokens") <= 12
+    assert visit.see_frames(media=2) == 5
+    assert float(visit.page.locator(".strip button").first.get_attribute("data-seek") or 0) > 1
+
+
+def test_what_the_browser_cannot_play_is_still_seen_and_answered(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    visit.set("Answer tokens, at most", "5")
+    visit.upload(clips["hevc.mkv"])
+    visit.see_frames()
+    visit.page.wait_for_selector(".unplayable:not([hidden])")
+    visit.ask("What happens?")
+
+
+def test_leaving_in_the_middle_of_an_answer_gives_the_model_to_the_next(
+    browser: Browser, server: Server
+) -> None:
+    with visiting(browser, server.url) as first:
+        first.set("Answer tokens, at most", "1024")
+        first.send("Talk for long")
+        first.wait_for_messages(1)
+    with visiting(browser, server.url) as second:
+        second.set("Answer tokens, at most", "5")
+        second.ask("Hello?")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_narrow_screen_needs_no_sideways_scrolling(
+    browser: Browser, server: Server, clips: dict[str, Path], dark: bool
+) -> None:
+    with visiting(browser, server.url, width=390, dark=dark) as visit:
+        visit.upload(clips["one.mp4"])
+        visit.see_frames()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_says_which_model_is_loaded_and_what_it_sees(visit: Visit) -> None:
+    line = visit.page.inner_text("#model-line")
+    assert "parameters, float32 on cpu. A model with random weights. It sees nothing." in line
+
+
+def test_nothing_leaves_the_machine_and_no_upload_outlives_the_server(
+    tiny_checkpoint: Path, tmp_path: Path, browser: Browser, clips: dict[str, Path]
+) -> None:
+    with running_server(tiny_checkpoint, tmp_path) as server:
+        with visiting(browser, server.url) as visit:
+            visit.set("Answer tokens, at most", "5")
+            visit.upload(clips["one.mp4"])
+            visit.see_frames()
+            visit.ask("What happens?")
+        assert list(server.temporary.rglob("one.mp4"))
+    assert server.called_hosts.read_text() == ""
+    assert list(server.temporary.iterdir()) == []
+
+
+def draw_questions(clip: Clip, kinds: Sequence[str]) -> list[Question]:
+    drawn = [ask(clip, random.Random(0), kind) for kind in kinds]
+    assert None not in drawn, f"seed {clip.seed} does not allow all of {kinds}"
+    return [question for question in drawn if question is not None]
+
+
+@needs_pocket
+def test_three_questions_about_an_unseen_video_are_answered_rightly(browser: Browser, tmp_path: Path) -> None:
+    clip = sample_clip(UNSEEN_SEED, "test")
+    write_clip(clip, tmp_path / "unseen.mp4")
+    with running_server("pocket", tmp_path) as server, visiting(browser, server.url) as visit:
+        visit.upload(tmp_path / "unseen.mp4")
+        visit.see_frames()
+        for question in draw_questions(clip, UNSEEN_KINDS):
+            answer = visit.ask(question.text)
+            assert is_right(question, answer), f"{question.text} -> {answer}, expected {question.answer}"
+        visit.record_growth()
+        visit.ask("Describe the video shot by shot, with times.")
+        assert len(visit.growth()) >= 2
