@@ -21,7 +21,7 @@ Pictures = npt.NDArray[np.uint8]
 
 
 def decord_batch(path: Path, seconds: Sequence[float]) -> Pictures:
-    """decord as its README shows it: indices from the average rate, one ``get_batch``."""
+    """The way of decord's README: indices from the average rate, one ``get_batch``."""
     reader = decord.VideoReader(str(path))
     rate = reader.get_avg_fps()
     indices = [min(int(second * rate + 1e-3), len(reader) - 1) for second in seconds]
@@ -57,11 +57,11 @@ def pyav_seek(path: Path, seconds: Sequence[float]) -> Pictures:
         stream.thread_type = "AUTO"
         start = stream.start_time or 0
         for second in seconds:
-            target = start + round(second / stream.time_base)
+            target = start + int((second + 1e-3) / stream.time_base)
             container.seek(target, stream=stream)
             previous = None
             for frame in container.decode(stream):
-                if frame.pts > target + 1 and previous is not None:
+                if frame.pts > target and previous is not None:
                     break
                 previous = frame
             pictures.append(previous.to_ndarray(format="rgb24"))

@@ -11,6 +11,7 @@ everything after it up to the first token of the answer.
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -436,5 +437,5 @@ def _instructblip(sizes: Sizes, texts: Texts, tokens: dict[str, int], frames: in
 def _even_plan(frames: int, segments: int) -> FramePlan:
     """One frame a second, in segments that differ by at most one frame."""
     edges = [part * frames // segments for part in range(segments + 1)]
-    runs = tuple(zip(edges[:-1], edges[1:], strict=True))
+    runs = tuple(itertools.pairwise(edges))
     return FramePlan(tuple(index + 0.5 for index in range(frames)), runs, 0.0, float(frames), resolved=True)

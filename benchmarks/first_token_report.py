@@ -167,19 +167,20 @@ def models_report(
 
 
 def _definitions(texts: Mapping[str, int]) -> str:
+    made_for = f"{INSTRUCTBLIP_FRAMES} frames of {INSTRUCTBLIP_QUERIES} queries"
     return f"""
 - Random bfloat16 weights, batch 1, greedy, frames as finished tensors (decoding and resizing are in no figure). Every
   model reads the same {texts["first"]} text ids with the first question. The second conversation adds the first
   answer ({texts["answer"]} ids) and, with the marks of the turns, the second question ({texts["second"]} ids).
-- *First token*: from the frames to the first token of the answer. *Vision*: of that, from the frames to the rows that the
-  language model reads, projector and compression included. *Prefill*: all the rest.
-- *Own `generate`*: the conversation and the frames are given again, as `generate` without a kept cache wants them. Ours
-  keeps encoded video and cache by itself.
-- *Cache kept*: keys and values of the first prompt and answer are there, and the second question is read: ours through
-  `PromptCache`, peers with `past_key_values` handed to `generate`.
-- InstructBLIP-Video's processor and default prompt are made for {INSTRUCTBLIP_FRAMES} frames of {INSTRUCTBLIP_QUERIES} queries, whatever the video's
-  length; the other line gives it every frame by hand. Its queries read the question, so its kept cache still looks at
-  the video as the first question did. Targets that speak of the whole video leave the line of fewer frames out.
+- *First token*: from the frames to the first token of the answer. *Vision*: of that, from the frames to the rows that
+  the language model reads, projector and compression included. *Prefill*: all the rest.
+- *Own `generate`*: the conversation and the frames are given again, as `generate` without a kept cache wants them.
+  Ours keeps encoded video and cache by itself.
+- *Cache kept*: keys and values of the first prompt and answer are there, and the second question is read: ours
+  through `PromptCache`, peers with `past_key_values` handed to `generate`.
+- InstructBLIP-Video's processor and default prompt are made for {made_for}, whatever the video's
+  length; the other line gives it every frame by hand. Its queries read the question, so its kept cache still looks
+  at the video as the first question did. Targets that speak of the whole video leave the line of fewer frames out.
 """
 
 

@@ -148,6 +148,12 @@ class Handlers:
         return {page.question: gr.update(submit_btn=not busy, stop_btn=busy), **buttons}
 
 
+def end_session(session: ChatSession | None) -> None:
+    """Ends a session whose page was closed or not used for long."""
+    if session:
+        session.clear()
+
+
 def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     """Returns the conversation in the form gradio's Chatbot takes."""
     shown = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videollm.model.modeling import VideoLLM
 
 _MOST_FRAMES = 128
+_MOST_NEW_TOKENS = 4096
 _NO_CARD = "It has no model card: what it can see is what it was trained on."
 
 
@@ -31,6 +32,7 @@ class Defaults:
         max_visual_tokens: Most visual tokens of a medium.
         most_visual_tokens: How far that may be raised: what the compressor gives at its best.
         max_new_tokens: Most tokens of an answer.
+        most_new_tokens: How far that may be raised.
     """
 
     fps: float
@@ -39,6 +41,7 @@ class Defaults:
     max_visual_tokens: int
     most_visual_tokens: int
     max_new_tokens: int
+    most_new_tokens: int
 
 
 class ChatService:
@@ -69,13 +72,15 @@ class ChatService:
         """The checkpoint's own settings, as the controls start from them."""
         video = self.model.config.video
         most_tokens = most_visual_tokens(self.model)
+        most_new_tokens = min(_MOST_NEW_TOKENS, self.model.config.context_length or _MOST_NEW_TOKENS)
         return Defaults(
             fps=video.fps,
             max_frames=video.max_frames,
             most_frames=max(_MOST_FRAMES, video.max_frames),
             max_visual_tokens=min(video.max_visual_tokens or most_tokens, most_tokens),
             most_visual_tokens=most_tokens,
-            max_new_tokens=GenerationSettings().max_new_tokens,
+            max_new_tokens=min(GenerationSettings().max_new_tokens, most_new_tokens),
+            most_new_tokens=most_new_tokens,
         )
 
     def open(self) -> ChatSession:

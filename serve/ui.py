@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from .examples import ExampleClip
-from .handlers import Handlers
+from .handlers import Handlers, end_session
 from .service import ChatService
 from .widgets import LookControls, SamplingControls, Widgets
 
@@ -50,7 +50,7 @@ def build_ui(service: ChatService, examples: Sequence[ExampleClip] = ()) -> gr.B
         title="VideoLLM", analytics_enabled=False, fill_width=True, delete_cache=(3600, _UPLOADS_KEPT_SECONDS)
     ) as page:
         gr.HTML(_header(service))
-        session = gr.State(None, time_to_live=_SESSION_SECONDS, delete_callback=_end_session)
+        session = gr.State(None, time_to_live=_SESSION_SECONDS, delete_callback=end_session)
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="media"):
                 media = _media_column(examples)
@@ -62,11 +62,6 @@ def build_ui(service: ChatService, examples: Sequence[ExampleClip] = ()) -> gr.B
         _wire(page, widgets, Handlers(service, widgets), examples)
     page.queue(default_concurrency_limit=8, max_size=64, api_open=False)
     return page
-
-
-def _end_session(session: Any) -> None:
-    if session is not None:
-        session.close()
 
 
 def _header(service: ChatService) -> str:
@@ -135,6 +130,7 @@ def _look_controls(service: ChatService) -> LookControls:
 
 def _sampling_controls(service: ChatService) -> SamplingControls:
     gr.Markdown("**How the answer is written**")
+    defaults = service.defaults
     with gr.Row():
         temperature = gr.Slider(
             0, 2, 0.0, step=0.05, label="Temperature", info="0 takes the likeliest words.", min_width=140
@@ -144,7 +140,12 @@ def _sampling_controls(service: ChatService) -> SamplingControls:
         )
     with gr.Row():
         length = gr.Slider(
-            1, 1024, service.defaults.max_new_tokens, step=1, label="Answer tokens, at most", min_width=140
+            1,
+            defaults.most_new_tokens,
+            defaults.max_new_tokens,
+            step=1,
+            label="Answer tokens, at most",
+            min_width=140,
         )
         seed = gr.Textbox(
             label="Seed", placeholder="a new one each time", info="Makes sampling repeatable.", min_width=140
@@ -164,6 +165,7 @@ def _chat_column() -> dict[str, Any]:
         allow_tags=False,
         buttons=["copy"],
         feedback_options=None,
+        group_consecutive_messages=False,
     )
     usage = gr.HTML(elem_id="usage")
     question = gr.Textbox(

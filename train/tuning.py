@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from videollm.checkpoints import load_model
+from videollm.checkpoints.loading import quiet_peft
 from videollm.errors import DataError
 from videollm.evaluation.world import evaluate_world
 from videollm.model.modeling import VideoLLM
@@ -144,7 +145,8 @@ def _add_lora(model: VideoLLM, settings: Instruction) -> PeftModel:
         lora_dropout=settings.lora.dropout,
         target_modules=r".*language_model\.model\.layers\..*_proj",
     )
-    return get_peft_model(model, config)
+    with quiet_peft():
+        return get_peft_model(model, config)
 
 
 def _draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:

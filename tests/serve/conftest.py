@@ -65,7 +65,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "intermediate_size": 64,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
-            "max_position_embeddings": 2048,
+            "max_position_embeddings": 8192,
         },
         compressor=CompressorConfig(
             merged_tokens=8,

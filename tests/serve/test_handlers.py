@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 
 from videollm_serve.conversation import Turn
-from videollm_serve.handlers import Handlers, messages
+from videollm_serve.handlers import Handlers, end_session, messages
 from videollm_serve.service import ChatService
 from videollm_serve.session import ChatSession
 from videollm_serve.widgets import LookControls, SamplingControls, Widgets
@@ -173,6 +173,15 @@ def test_a_page_whose_session_has_expired_gets_a_new_one(handlers: Handlers, pag
     assert isinstance(handlers.undo(None)[page.session], ChatSession)
     final = shown(handlers.ask(None, None, "What?", *LOOK, *SAMPLING))
     assert len(final[page.session].turns) == 1
+
+
+def test_a_session_that_ends_gives_up_its_work_and_its_media(
+    handlers: Handlers, session: ChatSession, clips: dict[str, Path]
+) -> None:
+    list(handlers.load(session, [str(clips["one.mp4"])], *LOOK))
+    end_session(None)
+    end_session(session)
+    assert session.views == ()
 
 
 def test_messages_show_questions_answers_and_failures() -> None:

@@ -17,6 +17,9 @@ from videollm_train.config import POCKET_CHAIN
 from videollm_train.features import FeatureStore
 from videollm_train.programs import make_pocket
 
+# One process trains; the others would only train the same again.
+pytestmark = pytest.mark.xdist_group("chain")
+
 CONFIGS = Path(__file__).parents[2] / "configs" / "pocket"
 WISHES = "{shots: 1, objects: 1, backdrop: plain, light: normal, duration_s: [2, 2.5], max_short_side: 96}"
 TOWER = ("hidden_size=48", "layers=2", "heads=2", "intermediate_size=96")
@@ -91,7 +94,9 @@ def mean_losses(run):
     return np.mean(losses[:2]), np.mean(losses[-2:])
 
 
-@pytest.mark.parametrize(("stage", "share"), [("vision", 0.5), ("language", 0.5), ("align", 0.95), ("instruct", 0.8)])
+@pytest.mark.parametrize(
+    ("stage", "share"), [("vision", 0.5), ("language", 0.5), ("align", 0.95), ("instruct", 0.8)]
+)
 def test_the_loss_of_every_stage_falls(chain, stage, share):
     first, last = mean_losses(chain[0] / stage)
     assert last < share * first

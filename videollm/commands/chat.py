@@ -50,7 +50,10 @@ def chat(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Talk about videos and images; /help lists what else can be typed."""
+    """Talk about videos and images.
+
+    /help lists what else can be typed.
+    """
     from ..media import ReadOptions
     from .startup import ModelOptions, given, open_chat
 

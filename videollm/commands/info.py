@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import __version__
 from . import options
 
-_PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
+_PACKAGES = ("videollm", "torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,7 @@ def info(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Say what a video holds and what looking at it costs, what a model is, or what is installed."""
+    """Describe a video and its cost, a model, or what is installed."""
     if subject is None:
         facts = describe_installation()
     elif subject == "pocket" or Path(subject).is_dir():
@@ -58,7 +57,7 @@ def describe_installation() -> dict[str, Any]:
     mps = ["Apple MPS"] if torch.backends.mps.is_available() else []
     return {
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": {"videollm": __version__, **{name: _version(name) for name in _PACKAGES}},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "devices": [*cuda, *mps, f"CPU with {torch.get_num_threads()} threads"],
         "built-in model": "pocket" if (POCKET / "config.json").is_file() else "not in this installation",
     }
