@@ -27,6 +27,7 @@ from first_token_report import Figures, Line, ask_report, heading, judged, machi
 THREADS = 2
 # The second question from a kept cache is short, so it is asked several times a round.
 KEPT_REPEATS = 3
+CLIP_S, QUICK_CLIP_S = 30.0, 2.0
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -60,11 +61,12 @@ def measure_models(quick: bool, rounds: int) -> tuple[list[Line], str]:
     sizes = QUICK if quick else Sizes()
     models, texts = contenders(sizes)
     measured: list[Figures] = [defaultdict(list) for _ in models]
-    for number in range(rounds + 1):
+    for model in models:
+        model.first()  # warms up
+    for _ in range(rounds):
         for model, figures in zip(models, measured, strict=True):
             for figure, seconds in ask_twice(model):
-                if number:  # round 0 warms up
-                    figures[figure].append(seconds)
+                figures[figure].append(seconds)
     lines: list[Line] = [{"part": "models", "sizes": asdict(sizes), "text_ids": texts.lengths}]
     for model, figures in zip(models, measured, strict=True):
         about = {"model": model.name, "frames": model.frames, "visual_tokens": model.visual_tokens}
@@ -86,10 +88,10 @@ def ask_twice(model: Contender) -> Iterator[tuple[str, float]]:
 
 def measure_shell(quick: bool, rounds: int) -> tuple[list[Line], str]:
     """Times ``videollm ask`` in processes of its own."""
-    model, figures = measure_ask(rounds, seconds=2.0 if quick else 30.0)
-    return [{"part": "ask", "model": model, **line} for line in summaries(figures)], ask_report(
-        model, figures
-    )
+    clip_s = QUICK_CLIP_S if quick else CLIP_S
+    model, figures = measure_ask(rounds, seconds=clip_s, warm_up=not quick)
+    about = {"part": "ask", "model": model, "clip_s": clip_s}
+    return [about | line for line in summaries(figures)], ask_report(model, clip_s, figures)
 
 
 PARTS = {"models": measure_models, "ask": measure_shell}

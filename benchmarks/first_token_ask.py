@@ -30,12 +30,13 @@ IMPORTS = (
 )
 
 
-def measure_ask(rounds: int, *, seconds: float = 30.0) -> tuple[str, dict[str, list[float]]]:
+def measure_ask(rounds: int, *, seconds: float, warm_up: bool) -> tuple[str, dict[str, list[float]]]:
     """Asks about a clip, each time in a new process.
 
     Args:
-        rounds: How often, after one time that is not counted.
+        rounds: How often.
         seconds: Length of the clip.
+        warm_up: Whether to ask once more before, without counting it.
 
     Returns:
         Which model answered, and the seconds of each figure; ``first_token_report.py`` says what they are.
@@ -45,10 +46,11 @@ def measure_ask(rounds: int, *, seconds: float = 30.0) -> tuple[str, dict[str, l
         write_clip(sample_clip(3, "test", duration_s=(seconds, seconds), max_short_side=480), clip)
         name, model = _model(Path(folder))
         figures = defaultdict(list)
-        for number in range(rounds + 1):
+        if warm_up:
+            _ask(clip, model)
+        for _ in range(rounds):
             for figure, value in _ask(clip, model).items():
-                if number:
-                    figures[figure].append(value)
+                figures[figure].append(value)
     return name, dict(figures)
 
 

@@ -30,7 +30,7 @@ MODEL_FIGURES = {
 }
 ASK_FIGURES = {
     "first_byte_s": "from the start of the process to the first byte of the answer on stdout",
-    "start_s": "of that: interpreter, imports and weights, the video read meanwhile (the rest of the three)",
+    "start_s": "of that: interpreter, imports and weights, the video read meanwhile",
     "vision_s": "of that: frames to visual tokens",
     "prefill_s": "of that: the prompt up to the first token",
     "read_s": "beside the start, in processes of its own: probing and decoding the clip",
@@ -74,7 +74,7 @@ def machine(loads: Sequence[float], rounds: int, threads: int, *, quick: bool) -
         "threads": threads,
         "rounds": rounds,
         "quick": quick,
-        "load_before_and_after": loads,
+        "load_before_and_after": [round(load, 1) for load in loads],
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
@@ -83,7 +83,12 @@ def machine(loads: Sequence[float], rounds: int, threads: int, *, quick: bool) -
 def summaries(figures: Figures) -> list[Line]:
     """One line for each figure: least, median and all of its seconds."""
     return [
-        {"figure": name, "min": min(values), "median": statistics.median(values), "all": values}
+        {
+            "figure": name,
+            "min": round(min(values), 5),
+            "median": round(statistics.median(values), 5),
+            "all": [round(value, 5) for value in values],
+        }
         for name, values in figures.items()
     ]
 
@@ -104,8 +109,8 @@ def _verdict(target: Target, model: Contender, ours: Figures, peer: Contender, t
         "target": target.name,
         "ours": model.name,
         "peer": peer.name,
-        "sooner_median": median,
-        "sooner_min": min(theirs[target.theirs]) / min(ours[target.ours]),
+        "sooner_median": round(median, 3),
+        "sooner_min": round(min(theirs[target.theirs]) / min(ours[target.ours]), 3),
         "at_least": target.at_least if meant else None,
         "met": median >= target.at_least if meant else None,
     }
@@ -117,7 +122,7 @@ def heading(about: Line) -> str:
     lines = [
         "# Time to the first token\n",
         f"{about['processor']}, {about['cores']} cores, torch {about['torch']}, transformers "
-        f"{about['transformers']}, {about['rounds']} rounds after one to warm up. Seconds, least (median).",
+        f"{about['transformers']}, {about['rounds']} rounds after a warm-up. Seconds, least (median).",
     ]
     if about["quick"]:
         lines.append("\n**Tiny sizes (`--quick`): the figures mean nothing.**")
@@ -184,14 +189,15 @@ def _definitions(texts: Mapping[str, int]) -> str:
 """
 
 
-def ask_report(model: str, figures: Figures) -> str:
+def ask_report(model: str, clip_s: float, figures: Figures) -> str:
     """Table of ``videollm ask``."""
     rows = [
         [name.removesuffix("_s"), _seconds(figures, name), meaning] for name, meaning in ASK_FIGURES.items()
     ]
     return (
-        f"## `videollm ask` on a 30-second clip\n\nModel: {model}. Each time a new process, files in the page "
-        f"cache.\n\n{_table(['figure', 'seconds', 'what it is'], rows)}\n"
+        f"## `videollm ask` on a clip of {clip_s:g} seconds\n\n"
+        f"Model: {model}. Each time a new process, files in the page cache.\n\n"
+        f"{_table(['figure', 'seconds', 'what it is'], rows)}\n"
     )
 
 

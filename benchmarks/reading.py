@@ -37,7 +37,7 @@ WANTED = 64
 TOLERANCE_S = 1.0
 FAST = {"preset": "veryfast", "sc_threshold": "0"}
 REALTIME = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
-SVT = {"preset": "11", "crf": "20"}
+SVT = {"preset": "9", "crf": "20"}
 CLIPS: dict[str, tuple[str, ClipSpec]] = {
     "H.264 360p, 10 s, keyframes 1.6 s": (
         "mp4",

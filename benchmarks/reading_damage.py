@@ -4,8 +4,8 @@
 
 Clips: photographs filmed by a moving camera with hard cuts and sensor noise, in common codecs and containers. Damage:
 the file is cut off, a block is zeroed, bytes are overwritten at random, a piece is taken out, or the header is hit. For
-every copy each reader is asked for the frames of the same seconds, and the answer is compared with what it gives for the
-undamaged file. A copy counts as
+every copy each reader is asked for the frames of the same seconds, and the answer is compared with what it gives for
+the undamaged file. A copy counts as
 
     refused   an error was raised,
     flagged   pictures came out, and signs of damage with them,

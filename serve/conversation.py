@@ -51,7 +51,7 @@ class _Chat(VideoChat):
 
 
 class Conversation:
-    """Media, turns, and what the model keeps of them.
+    """Media, turns, and what the model keeps of them. One piece of work, reading or answering, runs at a time.
 
     Args:
         model: The model.
@@ -64,6 +64,7 @@ class Conversation:
         self.unreadable: set[Path] = set()
         self._model = model
         self._model_lock = model_lock
+        self._work = threading.Lock()
         self._stop = threading.Event()
         self._turns: list[Turn] = []
         self._views: list[MediumView] = []
@@ -86,18 +87,20 @@ class Conversation:
 
     def read(self, paths: Sequence[Path]) -> Iterator[Event]:
         """Reads further files; one that cannot be read is reported and left out."""
-        self._stop.clear()
-        for path in paths:
-            if self._stop.is_set():
-                return
-            yield Reading(path)
-            yield from self._guarded(self._read(path), path)
+        with self._work:
+            self._stop.clear()
+            for path in paths:
+                if self._stop.is_set():
+                    return
+                yield Reading(path)
+                yield from self._guarded(self._read(path), path)
 
     def ask(self, question: str, options: ReadOptions, sampling: dict[str, Any]) -> Iterator[Event]:
         """Answers a question, after reading the media again where ``options`` differ from how they were read."""
-        self._stop.clear()
-        self._turns.append(Turn(question))
-        yield from self._guarded(self._ask(question, options, sampling))
+        with self._work:
+            self._stop.clear()
+            self._turns.append(Turn(question))
+            yield from self._guarded(self._ask(question, options, sampling))
 
     def refuse(self, question: str, message: str) -> Failed:
         """Takes a question down as one that cannot be answered, and says why."""
@@ -113,15 +116,20 @@ class Conversation:
         """Takes the last question and its answer back, with failures behind it.
 
         Returns:
-            The question, or ``None`` if there was none.
+            The question, or ``None`` if there was none, or work is still running.
         """
-        while self._turns:
-            turn = self._turns.pop()
-            if turn.remembered:
-                self._chat.undo()
-            if turn.question is not None:
-                return turn.question
-        return None
+        if not self._work.acquire(blocking=False):
+            return None
+        try:
+            while self._turns:
+                turn = self._turns.pop()
+                if turn.remembered:
+                    self._chat.undo()
+                if turn.question is not None:
+                    return turn.question
+            return None
+        finally:
+            self._work.release()
 
     def _read(self, path: Path) -> Iterator[Event]:
         with self._model_lock:

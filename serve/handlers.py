@@ -23,6 +23,7 @@ from .widgets import LookControls, SamplingControls, Widgets
 
 # A browser redraws the conversation for every change; more often than this nobody can see.
 _REDRAW_SECONDS = 0.04
+_SAID_NOTHING = "*(The model ended its answer before a word.)*"
 
 Change = dict[Any, Any]
 
@@ -160,8 +161,9 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     for turn in turns:
         if turn.question is not None:
             shown.append({"role": "user", "content": turn.question})
-        if turn.text:
-            shown.append({"role": "assistant", "content": f"⚠️ {turn.text}" if turn.failed else turn.text})
+        text = turn.text or (_SAID_NOTHING if turn.remembered else "")
+        if text:
+            shown.append({"role": "assistant", "content": f"⚠️ {text}" if turn.failed else text})
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -270,3 +271,16 @@ def test_a_damaged_file_is_answered_about_and_named(
     chat = VideoChat(model, tmp_path / "damaged.mp4")
     assert "damaged.mp4 is damaged" in chat.ask("What happens?", **BRIEF).notices[0]
     assert chat.ask("And then?", **BRIEF).notices == ()
+
+
+def test_a_clip_longer_than_the_model_was_trained_on_is_pointed_out_once(
+    model: VideoLLM, clip_files: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = dataclasses.replace(model.config.video, trained_max_s=1.0)
+    monkeypatch.setattr(model.config, "video", video)
+    chat = VideoChat(model, clip_files[0])
+    (notice,) = chat.ask("What happens?", **BRIEF).notices
+    assert notice.startswith("one.mp4 lasts 0:0")
+    assert "trained on clips up to 0:01: times and counts may be wrong" in notice
+    assert chat.ask("And then?", **BRIEF).notices == ()
+    assert VideoChat(model, clip_files[0], end_s=1.2).ask("What happens?", **BRIEF).notices == ()

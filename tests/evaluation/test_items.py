@@ -20,6 +20,12 @@ def test_every_kind_and_each_description_is_asked_equally_often(items: list[Item
     assert counts == dict.fromkeys((*KINDS, *DESCRIPTIONS), 3)
 
 
+def test_no_answer_is_right_for_more_than_half_of_a_kind(items: list[Item]) -> None:
+    blind = [item.question for item in items if item.other == BLIND and item.question.kind != "out_of_scope"]
+    counts = Counter((question.kind, question.answer) for question in blind)
+    assert max(counts.values()) <= 2
+
+
 def test_the_questions_of_a_kind_are_about_different_clips(items: list[Item]) -> None:
     asked = [(item.question.kind, item.clip) for item in items if item.other == BLIND]
     assert len(asked) == len(set(asked))

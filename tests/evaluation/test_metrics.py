@@ -34,6 +34,13 @@ def test_wilson_interval_covers_the_truth_about_nineteen_times_in_twenty() -> No
         assert 0.92 <= covered <= 0.98
 
 
+@given(st.integers(1, 400), st.floats(0, 1))
+def test_wilson_interval_holds_the_share_and_stays_between_0_and_1(asked: int, share: float) -> None:
+    for right in (0, round(asked * share), asked):
+        interval = wilson_interval(right, asked)
+        assert 0 <= interval.low <= interval.value <= interval.high <= 1
+
+
 def test_impossible_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="between 0 and the 3 asked, got 4"):
         wilson_interval(4, 3)

@@ -146,7 +146,7 @@ def test_a_directory_that_holds_something_is_not_overwritten_unasked(
 ) -> None:
     with pytest.raises(ConfigError, match="give --resume to go on there, or --overwrite"):
         evaluate_world(model, **QUICK, out_dir=finished[1])
-    with pytest.raises(ConfigError, match=r"begun with other settings \(seed\)"):
+    with pytest.raises(ConfigError, match=r"begun with other settings \(items, seed\)"):
         evaluate_world(model, **QUICK, seed=3, name="tiny", out_dir=finished[1], resume=True)
 
 

@@ -185,7 +185,9 @@ def test_a_session_that_ends_gives_up_its_work_and_its_media(
 
 
 def test_messages_show_questions_answers_and_failures() -> None:
+    silent = Turn("Why?", "", remembered=True)
     turns = (Turn(None, "x.mp4: empty", failed=True), Turn("What?", "a star"), Turn("And?"))
+    assert "ended its answer" in messages([silent])[1]["content"]
     assert messages(turns) == [
         {"role": "assistant", "content": "⚠️ x.mp4: empty"},
         {"role": "user", "content": "What?"},

@@ -180,6 +180,14 @@ def test_undo_passes_over_failures_and_leaves_the_model_its_history(session: Cha
     assert session.undo() is None
 
 
+def test_nothing_is_taken_back_while_an_answer_is_written(session: ChatSession) -> None:
+    events = session.ask(QUESTION, AS_IS, max_new_tokens=12)
+    next(events)
+    assert session.undo() is None
+    answer_of(list(events))
+    assert session.undo() == QUESTION
+
+
 def test_clear_forgets_everything(session: ChatSession, service: ChatService, clips: dict[str, Path]) -> None:
     list(session.set_media([clips["one.mp4"]], AS_IS))
     ask(session)

@@ -71,7 +71,7 @@ def load_model(
 
 @contextlib.contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Hides a warning that is not for the user: peft asks under a name that the newest transformers calls deprecated."""
+    """Hides a warning that is not for the user: peft uses a name that the newest transformers calls deprecated."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield

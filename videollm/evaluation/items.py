@@ -23,9 +23,11 @@ BLIND = "blind"
 # Questions on one clip are not independent, so a clip gets few; more would spare encoding but widen the intervals.
 _PER_CLIP = 8
 _PAIRS_PER_CLIP = 2
-# Of so many drafts that one is asked whose answer was asked least so far: without this most answers of some kinds would
-# be the same ("nothing", "is static"), and fifty questions could not tell seeing from guessing.
+# Of so many drafts that one is asked whose answer was asked least so far, and no answer makes up more than half of a
+# kind: else most answers of some kinds would be the same ("nothing", "is static"), and fifty questions could not tell
+# seeing from guessing.
 _DRAFTS = 4
+_ONE_ANSWER = ("out_of_scope",)
 _SEED_STRIDE = 1 << 32
 
 
@@ -56,7 +58,8 @@ def draw_items(
     """Draws a test.
 
     Clips are drawn one after the other; each is asked up to eight questions, all of different kinds, those first that
-    still lack most. So the questions of one kind are all about different clips, and their answers vary.
+    still lack most. So the questions of one kind are all about different clips. Their answers vary: no answer is right
+    for more than half of a kind, where a kind has more than one.
 
     Args:
         questions: At least so many questions, over all of ``KINDS``; each kind gets the same number, and so does each
@@ -68,8 +71,8 @@ def draw_items(
     Returns:
         The items, those of one clip together, pairs last.
     """
-    lacking = dict.fromkeys(kinds, -(-questions // len(KINDS)))
-    answers: Counter[tuple[str, str]] = Counter()
+    each = -(-questions // len(KINDS))
+    lacking, answers = dict.fromkeys(kinds, each), _Answers(-(-each // 2))
     drawn: list[tuple[Clip, Question]] = []
     clip_seed = seed * _SEED_STRIDE
     while lacking:
@@ -85,30 +88,49 @@ def draw_items(
     return items + list(_draw_pairs(rng, clips, len(items), pairs))
 
 
+class _Answers:
+    """How often each answer was asked for.
+
+    Args:
+        most: Most questions of a kind with the same answer.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def count(self, question: Question) -> None:
+        self._counts[question.kind, question.answer] += 1
+
+    def rarest(self, drafts: Sequence[Question | None]) -> Question | None:
+        """Returns the question whose answer was asked for least, if one may be asked at all."""
+        found = [question for question in drafts if question is not None and self._may_ask(question)]
+        return min(found, key=lambda question: self._counts[question.kind, question.answer], default=None)
+
+    def _may_ask(self, question: Question) -> bool:
+        return question.kind in _ONE_ANSWER or self._counts[question.kind, question.answer] < self._most
+
+
 @lru_cache(maxsize=1024)
 def _test_clip(clip_seed: int) -> Clip:
     return sample_clip(clip_seed, "test")
 
 
-def _ask_clip(clip: Clip, lacking: dict[str, int], answers: Counter[tuple[str, str]]) -> list[Question]:
+def _ask_clip(clip: Clip, lacking: dict[str, int], answers: _Answers) -> list[Question]:
     """Asks a clip questions of the kinds that lack most, and counts kinds and answers."""
     rng = random.Random(clip.seed)
     order = sorted(rng.sample(list(lacking), len(lacking)), key=lambda kind: -lacking[kind])
     asked: list[Question] = []
     for kind in order:
-        question = _rarest(clip, rng, kind, answers) if len(asked) < _PER_CLIP else None
+        drafts = [ask(clip, rng, kind) for _ in range(_DRAFTS)] if len(asked) < _PER_CLIP else []
+        question = answers.rarest(drafts)
         if question is not None:
             asked.append(question)
-            answers[kind, question.answer] += 1
+            answers.count(question)
             lacking[kind] -= 1
             if not lacking[kind]:
                 del lacking[kind]
     return asked
-
-
-def _rarest(clip: Clip, rng: random.Random, kind: str, answers: Counter[tuple[str, str]]) -> Question | None:
-    drafts = [question for _ in range(_DRAFTS) if (question := ask(clip, rng, kind)) is not None]
-    return min(drafts, key=lambda question: answers[kind, question.answer], default=None)
 
 
 def _another(rng: random.Random, clips: Sequence[Clip], own: Clip) -> Clip:

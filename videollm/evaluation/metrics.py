@@ -45,7 +45,8 @@ def wilson_interval(right: int, asked: int, z: float = Z_95) -> Interval:
     shrink = 1 + z * z / asked
     centre = (share + z * z / (2 * asked)) / shrink
     half = z * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked * asked)) / shrink
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+    # The interval holds the share; at 0 and 1 rounding alone would put its end a hair beyond.
+    return Interval(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
 def paired_interval(seeing: Sequence[bool], blind: Sequence[bool], z: float = Z_95) -> Interval:

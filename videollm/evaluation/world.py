@@ -67,6 +67,7 @@ def evaluate_world(
             settings.
     """
     pairs = questions // 10 if pairs is None else pairs
+    items = draw_items(questions, seed, kinds=(*KINDS, *DESCRIPTIONS) if descriptions else KINDS, pairs=pairs)
     settings = {
         "model": name,
         "weights": weights_hash(model),
@@ -76,10 +77,10 @@ def evaluate_world(
         "pairs": pairs,
         "max_visual_tokens": max_visual_tokens,
         "through_files": through_files,
+        "items": _items_hash(items),
     }
     store = None if out_dir is None else RowFile(out_dir, settings, resume=resume, overwrite=overwrite)
     rows = [] if store is None else store.read()
-    items = draw_items(questions, seed, kinds=(*KINDS, *DESCRIPTIONS) if descriptions else KINDS, pairs=pairs)
     progress(
         f"{len(items)} questions about {len({item.clip for item in items})} clips, {len(rows)} answered before"
     )
@@ -107,6 +108,14 @@ def weights_hash(model: VideoLLM) -> str:
     for tensor_name, tensor in sorted(model.language_model.state_dict().items()):
         digest.update(tensor_name.encode())
         digest.update(tensor.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _items_hash(items: Sequence[Item]) -> str:
+    """Returns a short hash of what is asked: reports of one hash are of the same test, whatever version drew it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in items:
+        digest.update(repr((item.clip, item.other_clip, item.question, item.other_question)).encode())
     return digest.hexdigest()
 
 

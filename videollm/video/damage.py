@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from .timeline import Timeline
+from .timeline import PacketTable, Timeline
 
 # What sound streams cause too when decoding starts amid them.
 _HARMLESS = ("mmco: unref short failure", "number of reference frames")
@@ -116,15 +116,20 @@ def packet_damage(corrupt: int, zeroed: int) -> tuple[str, ...]:
     return tuple(phrases)
 
 
-def declared_damage(declared: Declared, packets: int, timeline: Timeline) -> tuple[str, ...]:
-    """Returns phrases for what the container declares but does not hold."""
+def declared_damage(declared: Declared, table: PacketTable, timeline: Timeline) -> tuple[str, ...]:
+    """Returns phrases for what the container declares but does not hold, and for times that make no sense."""
     phrases = []
-    if packets < declared.frames:
-        phrases.append(f"only {packets} of {declared.frames} declared frames are there")
-    if declared.end_s is not None and timeline.end_s < declared.end_s - _SHORTFALL_S:
-        phrases.append(f"the file ends at {timeline.end_s:.1f} s of {declared.end_s:.1f} s")
+    if len(table) < declared.frames:
+        phrases.append(f"only {len(table)} of {declared.frames} declared frames are there")
+    # AVI counts the frames of the track itself; elsewhere a track may end a little before the file.
+    shortfall_s = timeline.tick_s / 2 if declared.container == "avi" else _SHORTFALL_S
+    if declared.end_s is not None and timeline.end_s < declared.end_s - shortfall_s:
+        phrases.append(f"the file ends at {timeline.end_s:.2f} s of {declared.end_s:.2f} s")
     if len(timeline) > 1 and not _SHORTEST_FRAME_S <= _usual_step(timeline) <= _LONGEST_FRAME_S:
         phrases.append(f"frames of {_usual_step(timeline):.2g} s cannot be meant")
+    twice = int(table.is_shown.sum()) - len(np.unique(table.pts[table.is_shown]))
+    if twice:
+        phrases.append(f"{_many(twice, 'frame')} at the time of another")
     if declared.container in _WITHOUT_FULL_INDEX:
         phrases.extend(_holes(timeline))
     return tuple(phrases)

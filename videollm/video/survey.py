@@ -119,7 +119,7 @@ def _conclude(
         damage=(
             *packet_damage(scan.corrupt_packets, scan.zeroed_packets),
             *log.phrases,
-            *declared_damage(_declared(container, stream, timeline), len(table), timeline),
+            *declared_damage(_declared(container, stream, timeline), table, timeline),
         ),
     )
     return Survey(info, timeline, table, display, options, stream.codec_context.name, is_counted)
@@ -128,15 +128,24 @@ def _conclude(
 def _declared(container: InputContainer, stream: VideoStream, timeline: Timeline) -> Declared:
     name = container.format.name
     if name.startswith("mov"):
-        seconds = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        return Declared(name, stream.frames, float(seconds) if seconds else None)
-    if name == "matroska,webm":
-        end_s = _matroska_end(container, stream)
+        return Declared(name, stream.frames, _stream_end(stream))
+    if name in ("matroska,webm", "avi"):
+        end_s = _matroska_end(container, stream) if name != "avi" else _avi_end(stream)
         # There it is a point on the container's clock, not a length.
         return Declared(name, 0, None if end_s is None else end_s - float(timeline.pts[0] * timeline.tick_s))
     if name in _ESTIMATED or container.duration is None or container.streams.audio:
         return Declared(name, 0, None)
     return Declared(name, 0, container.duration / av.time_base)
+
+
+def _stream_end(stream: VideoStream) -> float | None:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+
+
+def _avi_end(stream: VideoStream) -> float | None:
+    # AVI counts the ticks of a track, empty ones included. FFmpeg calls them frames, and works its duration out anew
+    # when the index is broken.
+    return float(stream.frames * stream.time_base) if stream.frames and stream.time_base else None
 
 
 def _matroska_end(container: InputContainer, stream: VideoStream) -> float | None:
