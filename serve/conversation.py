@@ -42,14 +42,6 @@ class Turn:
     remembered: bool = False
 
 
-class _Chat(VideoChat):
-    """A chat whose media can be looked at anew in the middle of the conversation."""
-
-    def replace_media(self, media: Sequence[Medium]) -> None:
-        """Puts media, encoded again, in the places of those that are there; the turns stay."""
-        self._media = self._untold = tuple(media)
-
-
 class Conversation:
     """Media, turns, and what the model keeps of them. One piece of work, reading or answering, runs at a time.
 
@@ -68,7 +60,7 @@ class Conversation:
         self._stop = threading.Event()
         self._turns: list[Turn] = []
         self._views: list[MediumView] = []
-        self._chat = _Chat(model)
+        self._chat = VideoChat(model)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -166,7 +158,7 @@ class Conversation:
                 view, medium = look_at(self._model, path, options)
             views.append(view)
             media.append(medium)
-        self._chat.replace_media(media)
+        self._chat.replace(media)
         self.options, self._views = options, views
         for view in views:
             yield VideoReady(view)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from videollm.checkpoints import load_model
 from videollm.errors import ConfigError
+from videollm.media import processor_of
 
 from .assemble import assemble
 from .config import (
@@ -31,6 +31,9 @@ from .pretrain_vision import VisionTask
 from .task import Task
 from .tokenizer import train_tokenizer
 from .tuning import TuningTask
+
+SHIPPED = "shipped"
+_DONE = ".done"
 
 
 def run_stage(settings: StageSettings, out: Path, *, resume: bool = False) -> None:
@@ -74,7 +77,7 @@ def make_pocket(configs: Path, out: Path, overrides: tuple[str, ...] = ()) -> Pa
         overrides: ``stage:key=value`` changes of single settings.
 
     Returns:
-        The finished checkpoint's directory.
+        Directory of the finished checkpoint in the form in which it ships: half precision.
     """
     for name, settings in zip(POCKET_CHAIN, load_chain(configs, overrides, out=out), strict=True):
         run = out / name
@@ -83,13 +86,14 @@ def make_pocket(configs: Path, out: Path, overrides: tuple[str, ...] = ()) -> Pa
         print(f"== {name}", file=sys.stderr, flush=True)
         run_stage(settings, run, resume=run.exists())
         (run / _DONE).touch()
-    return out / POCKET_CHAIN[-1] / "final"
+    return ship(out / POCKET_CHAIN[-1] / "final", out / SHIPPED)
 
 
-def install(checkpoint: Path, package: Path) -> None:
-    """Copies a finished checkpoint's files over those of the built-in model."""
-    for file in checkpoint.iterdir():
-        shutil.copy(file, package / file.name)
+def ship(checkpoint: Path, directory: Path) -> Path:
+    """Writes a checkpoint in half precision, which halves its size, and returns ``directory``."""
+    model = load_model(str(checkpoint), device="cpu", dtype="float16")
+    model.save_pretrained(directory)
+    processor_of(model).save_pretrained(directory)
+    return directory
 
 
-_DONE = ".done"

@@ -109,11 +109,27 @@ class VideoChat:
             ConfigError: A setting is out of range.
             DataError: An encoded video is of another model.
         """
-        read = tuple(load_medium(self.model, medium, self._options) for medium in _each(media))
-        for medium in read:
-            _check_origin(self.model, medium.encoded)
+        read = self._load(media)
         self._media += read
         self._untold += read
+
+    def replace(self, media: Media | Iterable[Media]) -> None:
+        """Puts media in the places of those that are there, such as the same files looked at anew; the turns stay.
+
+        Args:
+            media: As many as there are.
+
+        Raises:
+            UnreadableVideoError: A file cannot be read; then all stay as they are.
+            DataError: An encoded video is of another model, or there are more or fewer media than before.
+        """
+        self._close()
+        read = self._load(media)
+        if len(read) != len(self._media):
+            raise DataError(
+                f"replacing needs as many media as there are, {len(self._media)}, got {len(read)}; use add() or reset()"
+            )
+        self._media = self._untold = read
 
     def ask(self, question: str, **settings: Any) -> Answer:
         """Answers a question.
@@ -178,6 +194,12 @@ class VideoChat:
         if not keep_media:
             self._media, self._untold = (), ()
             self._cache.clear()
+
+    def _load(self, media: Media | Iterable[Media]) -> tuple[Medium, ...]:
+        read = tuple(load_medium(self.model, medium, self._options) for medium in _each(media))
+        for medium in read:
+            _check_origin(self.model, medium.encoded)
+        return read
 
     def _answer(self, question: str, settings: GenerationSettings) -> Generator[str, None, None]:
         placed = sum(count_marks(turn.content) for turn in self._turns)

@@ -101,6 +101,18 @@ def test_added_media_stand_in_the_next_question(model: VideoLLM, clip_files: Cli
     assert answer.usage.seconds["vision"] > 0
 
 
+def test_replaced_media_are_what_the_turns_are_about(model: VideoLLM, clip_files: Clips) -> None:
+    chat = VideoChat(model, clip_files[0])
+    chat.ask("What happens?", **BRIEF)
+    chat.replace(VideoChat(model, clip_files[0], max_visual_tokens=4).videos)
+    assert [video.token_count for video in chat.videos] == [4]
+    answer = chat.ask("And then?", **BRIEF)
+    assert answer.usage.visual_tokens == 4
+    assert answer.text == answer_from_nothing(chat, list(chat.videos), 6)
+    with pytest.raises(DataError, match="as many media as there are, 1, got 2"):
+        chat.replace(clip_files)
+
+
 def test_a_file_that_cannot_be_read_leaves_the_conversation_as_it_was(
     model: VideoLLM, clip_files: Clips, tmp_path: Path
 ) -> None:

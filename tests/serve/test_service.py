@@ -11,7 +11,7 @@ from videollm_serve.service import ChatService, card_summary
 
 
 def test_the_description_names_the_model_its_size_its_place_and_its_card(service: ChatService) -> None:
-    assert service.description.startswith("tiny: 127,")
+    assert service.description.startswith("tiny: 117,")
     assert "float32 on cpu. It sees nothing." in service.description
 
 
