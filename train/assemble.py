@@ -22,7 +22,9 @@ def assemble(settings: Assembly, directory: Path) -> None:
         text_config=AutoConfig.from_pretrained(settings.language, local_files_only=True),
         **settings.model,
     )
-    config.placeholder_token_id = tokenizer.convert_tokens_to_ids(config.prompt.placeholder)
+    placeholder = tokenizer.convert_tokens_to_ids(config.prompt.placeholder)
+    assert isinstance(placeholder, int)
+    config.placeholder_token_id = placeholder
     torch.manual_seed(settings.seed)
     model = VideoLLM(config)
     vision = CLIPVisionModel.from_pretrained(settings.vision, local_files_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from videollm.synthetic.questions import Question, ask
+from videollm.synthetic.language.questions import Question, ask
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
 

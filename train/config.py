@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from videollm.errors import ConfigError
-from videollm.synthetic.questions import KINDS
+from videollm.synthetic.language.questions import KINDS
 
 
 class Settings(BaseModel):
@@ -157,7 +157,7 @@ class LoraSettings(Settings):
     """Low-rank adaptation of the language model's linear layers."""
 
     rank: int = Field(32, gt=0)
-    alpha: float = Field(64.0, gt=0)
+    alpha: int = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
 
 

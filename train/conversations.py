@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from videollm.synthetic.dialogue import dialogue
-from videollm.synthetic.questions import DESCRIPTIONS, Question, ask
+from videollm.synthetic.language.dialogue import dialogue
+from videollm.synthetic.language.questions import DESCRIPTIONS, Question, ask
+from videollm.synthetic.language.world_text import log
 from videollm.synthetic.scenes import Clip
-from videollm.synthetic.world_text import log
 from videollm.values import Message
 
 from .balance import KindBalance

@@ -95,5 +95,3 @@ def ship(checkpoint: Path, directory: Path) -> Path:
     model.save_pretrained(directory)
     processor_of(model).save_pretrained(directory)
     return directory
-
-

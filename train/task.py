@@ -42,8 +42,15 @@ class Task(Protocol):
     its loss is summed over.
     """
 
-    model: nn.Module
-    dataset: Dataset[Batch]
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    @property
+    def dataset(self) -> Dataset[Batch]:
+        """The micro batches."""
+        ...
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Returns the summed loss of one micro batch; ``model`` is ``self.model``, possibly wrapped."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from videollm.model.tokenization import SAMPLE_TEXTS, build_tokenizer, train_sentencepiece
-from videollm.synthetic.descriptions import frame_caption
-from videollm.synthetic.questions import questions
+from videollm.synthetic.language.descriptions import frame_caption
+from videollm.synthetic.language.questions import questions
 from videollm.synthetic.sampling import sample_clip
 
 from .conversations import describing

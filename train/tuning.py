@@ -24,8 +24,8 @@ from videollm.checkpoints import load_model
 from videollm.checkpoints.loading import quiet_peft
 from videollm.errors import DataError
 from videollm.evaluation.world import evaluate_world
+from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
-from videollm.model.processing import VideoLLMProcessor
 from videollm.model.prompting import VisualLayout
 from videollm.synthetic.scenes import Clip
 from videollm.values import Message
@@ -52,7 +52,7 @@ class ClipConversations(Dataset[Batch]):
             if isinstance(settings, Instruction)
             else None
         )
-        self._processor: VideoLLMProcessor = model.processor
+        self._processor = processor_of(model)
         self._video = model.config.video
 
     def __getitem__(self, index: int) -> Batch:
@@ -89,7 +89,7 @@ class TuningTask:
         self._settings = settings
         torch.manual_seed(settings.seed)
         self.model: VideoLLM = load_model(str(settings.model), device="cpu")
-        self._processor: VideoLLMProcessor = self.model.processor
+        self._processor = processor_of(self.model)
         store = FeatureStore(settings.features)
         if store.encoder != encoder_fingerprint(self.model):
             raise DataError(f"{settings.features} was made by another encoder than that of {settings.model}")

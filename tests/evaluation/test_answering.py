@@ -8,7 +8,7 @@ from videollm import VideoChat, VideoLLM
 from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.items import draw_items
-from videollm.synthetic.questions import KINDS
+from videollm.synthetic.language.questions import KINDS
 from videollm.synthetic.sampling import sample_clip
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from videollm.evaluation.items import BLIND, Item, draw_items
-from videollm.synthetic.questions import DESCRIPTIONS, KINDS
+from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from videollm.evaluation.presentation import markdown, table
 from videollm.evaluation.report import WorldReport, summarise
 from videollm.evaluation.rows import Row
 from videollm.evaluation.world import evaluate_world
-from videollm.synthetic.questions import KINDS
+from videollm.synthetic.language.questions import KINDS
 
 QUICK: dict[str, Any] = {"questions": len(KINDS), "descriptions": False, "pairs": 2}
 BLANK = Row(

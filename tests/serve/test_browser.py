@@ -20,10 +20,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from videollm.checkpoints import POCKET
 from videollm.synthetic.files import write_clip
-from videollm.synthetic.questions import Question, ask
+from videollm.synthetic.language.questions import Question, ask
+from videollm.synthetic.language.scoring import is_right
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
-from videollm.synthetic.scoring import is_right
 
 CHROMIUM = shutil.which("chromium")
 STARTING_SECONDS = 240

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..synthetic.counterfactual import counterfactual
-from ..synthetic.questions import DESCRIPTIONS, KINDS, Question, ask
+from ..synthetic.language.counterfactual import counterfactual
+from ..synthetic.language.questions import DESCRIPTIONS, KINDS, Question, ask
 from ..synthetic.sampling import sample_clip
 from ..synthetic.scenes import Clip
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..synthetic.questions import DESCRIPTIONS, KINDS
+from ..synthetic.language.questions import DESCRIPTIONS, KINDS
 from .items import BLIND
 from .metrics import Interval, best_constant, grouped_mean_interval, paired_interval, wilson_interval
 from .rows import Row

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..model.modeling import VideoLLM
-from ..synthetic.questions import DESCRIPTIONS, KINDS, Question
+from ..synthetic.language.questions import DESCRIPTIONS, KINDS, Question
+from ..synthetic.language.scoring import dense_line_scores, is_right
 from ..synthetic.scenes import Clip
-from ..synthetic.scoring import dense_line_scores, is_right
 from ..values import EncodedVideo
 from .answering import BATCH, Asked, answer_all
 from .clips import encode_clip

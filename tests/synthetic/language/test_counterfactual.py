@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from videollm.synthetic import twins
-from videollm.synthetic.counterfactual import counterfactual
+from videollm.synthetic.language.counterfactual import counterfactual
+from videollm.synthetic.language.scoring import is_right
 from videollm.synthetic.rendering import render_frame
-from videollm.synthetic.scoring import is_right
 from videollm.synthetic.truth import any_held_out
 
 

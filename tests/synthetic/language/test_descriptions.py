@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from videollm.synthetic.descriptions import caption, dense, frame_caption, shot_description
+from videollm.synthetic.language.descriptions import caption, dense, frame_caption, shot_description
+from videollm.synthetic.language.scoring import seconds_of
 from videollm.synthetic.scenes import Backdrop
-from videollm.synthetic.scoring import seconds_of
 
 GRADIENT = Backdrop("gradient", ("red", "blue"), ((200, 0, 0), (0, 0, 200)))
 PHOTO = Backdrop("photo", photo="coast")

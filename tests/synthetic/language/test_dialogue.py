@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from videollm.synthetic.descriptions import dense
-from videollm.synthetic.dialogue import dialogue, follow_up
-from videollm.synthetic.facts import SHOT_KINDS
-from videollm.synthetic.questions import KINDS, ask
-from videollm.synthetic.world_text import log, world_exchange, world_text
+from videollm.synthetic.language.descriptions import dense
+from videollm.synthetic.language.dialogue import dialogue, follow_up
+from videollm.synthetic.language.facts import SHOT_KINDS
+from videollm.synthetic.language.questions import KINDS, ask
+from videollm.synthetic.language.world_text import log, world_exchange, world_text
 
 
 def _followed(clip, previous):

@@ -9,11 +9,13 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from videollm.synthetic import phrasings, truth, words
-from videollm.synthetic.questions import DESCRIPTIONS, KINDS, ask, questions
+from videollm.synthetic import truth, words
+from videollm.synthetic.language import phrasings
+from videollm.synthetic.language.follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS, ask, questions
+from videollm.synthetic.language.small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
+from videollm.synthetic.language.wordings import TEST_WORDINGS, WORDINGS
 from videollm.synthetic.scenes import HELD_OUT_ACTING, HELD_OUT_COLOURED, Backdrop
-from videollm.synthetic.small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
-from videollm.synthetic.wordings import FOLLOW_UPS, TEST_FOLLOW_UPS, TEST_WORDINGS, WORDINGS
 
 
 def _all_asked(clip, kind, draws=1500):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videollm.synthetic import words
-from videollm.synthetic.question import DESCRIPTIONS, KINDS, Question
-from videollm.synthetic.questions import ask
-from videollm.synthetic.scoring import dense_line_scores, is_right
+from videollm.synthetic.language.question import DESCRIPTIONS, KINDS, Question
+from videollm.synthetic.language.questions import ask
+from videollm.synthetic.language.scoring import dense_line_scores, is_right
 
 WHEN = Question("when", "from 0:03 to 0:05", exact_s=((3.2, 5.4),))
 CUT = Question("cut", "at 0:04", exact_s=((4.4, 4.4),))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from . import facts, references, truth, words
+from .. import truth, words
+from ..scenes import ACTIONS, Clip
+from . import facts, references
 from .phrasings import say
 from .question import Question
-from .scenes import ACTIONS, Clip
 from .small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
 
 _TEST_SAYING_SHARE = 0.25

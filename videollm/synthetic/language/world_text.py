@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import random
 
-from . import truth, words
+from .. import truth, words
+from ..scenes import Clip, Shot
 from .dialogue import dialogue
 from .question import DESCRIPTIONS, Question
 from .questions import ask
-from .scenes import Clip, Shot
 
 _DESCRIPTION_SHARE = 0.4
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from . import facts, references, truth
+from .. import truth
+from ..scenes import Clip, WorldObject
+from . import facts, references
 from .phrasings import say_follow_up, shot_name
 from .question import KINDS, Question
 from .questions import ask
 from .questions_time import cut_name
-from .scenes import Clip, WorldObject
 
 _FOLLOW_UP_SHARE = 0.6
 _TELLS_EVENT = frozenset({"action", "first_last", "after_before", "when", "at"})

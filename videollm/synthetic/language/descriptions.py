@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import motion, truth, words
-from .scenes import Clip, Shot, WorldObject
+from .. import motion, truth, words
+from ..scenes import Clip, Shot, WorldObject
 
 _PLACES = (
     ("at the upper left", "at the top", "at the upper right"),

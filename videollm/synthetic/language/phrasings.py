@@ -6,8 +6,9 @@ import random
 import re
 from typing import NamedTuple
 
-from . import words
-from .wordings import FOLLOW_UPS, TEST_FOLLOW_UPS, TEST_WORDINGS, WORDINGS
+from .. import words
+from .follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from .wordings import TEST_WORDINGS, WORDINGS
 
 _TEST_WORDING_SHARE = 0.25
 _AMERICAN = ((r"colour", "color"), (r"Colour", "Color"), (r"ummarise", "ummarize"))

@@ -7,10 +7,11 @@ import math
 import random
 from typing import TypeVar
 
-from . import facts, references, truth, words
+from .. import truth, words
+from ..scenes import Clip, WorldObject
+from . import facts, references
 from .phrasings import say
 from .question import Question
-from .scenes import Clip, WorldObject
 
 _NOTHING_SHARE = 0.2  # where something could be asked for instead
 _ONLY_NOTHING_SHARE = 0.2  # of the clips where nothing else can be asked for

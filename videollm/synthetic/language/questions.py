@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from ..scenes import Clip
 from . import facts
 from .phrasings import say
 from .question import DESCRIPTIONS, KINDS, Question
@@ -30,7 +31,6 @@ from .questions_time import (
     ask_when,
 )
 from .questions_unanswerable import ask_out_of_scope, ask_unanswerable
-from .scenes import Clip
 
 __all__ = ["DESCRIPTIONS", "KINDS", "Question", "ask", "questions"]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-from . import facts, references, truth, words
+from .. import truth, words
+from ..scenes import ACTIONS, CAMERAS, COLOURS, LIGHTS, SHAPES, Clip, WorldObject
+from . import facts, references
 from .phrasings import Wording, say
 from .question import Question
 from .questions_objects import ask_colour, ask_shape
 from .questions_shots import ask_of_shot
-from .scenes import ACTIONS, CAMERAS, COLOURS, LIGHTS, SHAPES, Clip, WorldObject
 
 _FORMS = ("event", "event", "event", "object", "colour", "shape", "camera", "light", "first")
 _ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "camera": CAMERAS, "light": LIGHTS}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from . import truth
+from .. import truth
+from ..scenes import WorldObject
 from .phrasings import Wording
-from .scenes import WorldObject
 
 KINDS = (
     "colour",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
+from ..scenes import Clip
 from . import facts, references
 from .phrasings import say
 from .question import Question
-from .scenes import Clip
 
 # How many of the clips that have no other answer are asked for the usual one, so that it is not nearly always right.
 _USUAL = {

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from . import facts, truth, twins, words
+from .. import truth, twins, words
+from ..scenes import Clip, WorldObject
+from . import facts
 from .phrasings import say
 from .question import Question
-from .scenes import Clip, WorldObject
 from .scoring import TOLERANCE_S
 
 Fact = Callable[[Clip], Question | None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from . import truth, words
-from .scenes import ACTIONS, COLOURS, SHAPES, SIZES, Clip, WorldObject
+from .. import truth, words
+from ..scenes import ACTIONS, COLOURS, SHAPES, SIZES, Clip, WorldObject
 
 _NOUNS = ("object", "object", "thing", "shape")
 

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from . import facts, references, truth, words
+from .. import truth, words
+from ..scenes import Clip, WorldObject
+from . import facts, references
 from .phrasings import say
 from .question import Question
-from .scenes import Clip, WorldObject
 
 _YES_SHARE = 0.66  # where there are objects; with empty clips, half of all answers
 _ALL_SHARE = 0.6

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import truth, words
+from .. import truth, words
+from ..scenes import Clip, Shot, WorldObject
 from .descriptions import backdrop_phrase, caption, dense
 from .question import Question
-from .scenes import Clip, Shot, WorldObject
 
 CANNOT_NAME = "I cannot name what is in this scene."
 NO_SINGLE_COLOUR = "The background has no single colour."
