@@ -9,6 +9,7 @@ captions do not, so that positions survive into the features.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import Dataset
-from transformers import CLIPVisionConfig
+from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from videollm.model.encoder import FrameEncoder
+from videollm.model.fourier import fourier_features
 from videollm.model.preprocessing import prepare_frames
 from videollm.model.settings import ImageSettings
 from videollm.synthetic.files import degrade
@@ -33,6 +35,10 @@ from .patch_labels import PatchHead, patch_labels
 from .task import Batch, Loss
 
 _CONTEXT = 96
+# Sines of positions: periods from a few patches to several times the picture; as strong as what patches show at first.
+_SHORTEST_PERIOD = 3.0
+_LONGEST_SIDES = 4.0
+_POSITION_SCALE = 0.5
 
 
 def vision_config(shape: VisionShape) -> CLIPVisionConfig:
@@ -46,6 +52,23 @@ def vision_config(shape: VisionShape) -> CLIPVisionConfig:
         intermediate_size=shape.intermediate_size,
         hidden_act="gelu",
     )
+
+
+@torch.no_grad()
+def place_positions(tower: CLIPVisionModel) -> None:
+    """Starts the position embeddings of the patches as sines and cosines of row and column, instead of as noise.
+
+    CLIP starts them as noise, much weaker than what patches show; a small ViT then learns colours for thousands of
+    steps before left and right. Fixed 2-D sines and cosines are from MoCo v3 (arXiv 2104.02057) and MAE (arXiv
+    2111.06377, appendix A.1); here they are where learning starts. The CLS token's stays as it is.
+    """
+    table_ND: torch.Tensor = tower.embeddings.position_embedding.weight
+    patches, width = table_ND.shape[0] - 1, table_ND.shape[1]
+    side = math.isqrt(patches)
+    steps = torch.arange(side)
+    along_SE = fourier_features(steps, width // 4, _SHORTEST_PERIOD, _LONGEST_SIDES * side)
+    rows_PE, columns_PE = along_SE.repeat_interleave(side, 0), along_SE.repeat(side, 1)
+    table_ND[1:, : 4 * (width // 4)] = _POSITION_SCALE * torch.cat([rows_PE, columns_PE], dim=-1)
 
 
 class FrameCaptions(Dataset[Batch]):
@@ -97,6 +120,7 @@ class FrameReader(nn.Module):
         self.vision = FrameEncoder(
             vision_config(shape), select_layer=-1, cls_layers=1, chunk_frames=settings.batch_size
         )
+        place_positions(self.vision.tower)
         # On a CPU, sequences this short are trained twice as fast by plain matrix products as by fused attention.
         self.vision.tower.set_attn_implementation("eager")
         self.caption = CaptionHead(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .. import motion, truth, words
 from ..scenes import Clip, Shot, WorldObject
 
@@ -16,6 +18,15 @@ _LARGE_FROM = (
 _SEEN_FROM_OPACITY = 0.4
 _DARK_BELOW_GAIN = 0.5
 _BLACK_BELOW_GAIN = 0.15
+
+
+class _Spot(NamedTuple):
+    """What stands in which of three rows and columns; spots sort in reading order."""
+
+    row: int
+    column: int
+    x: float
+    phrase: str
 
 
 def caption(clip: Clip) -> str:
@@ -49,17 +60,22 @@ def frame_caption(clip: Clip, time_s: float, placed: bool = False) -> str:
     Args:
         clip: The clip.
         time_s: Seconds from its start.
-        placed: Whether each object gets one of nine places by where it stands then.
+        placed: Whether each object gets one of nine places by where it stands then, and they are told in reading order
+            instead of the world's own.
 
     Returns:
-        ``A small red star at the upper left and a large blue ring at the center, on a gray background.``
+        ``A small red star and a large blue ring, on a gray background.`` or, placed, ``At the upper left a small red
+        star and at the center a large blue ring, on a gray background.``
     """
     shot = next((shot for shot in clip.shots if time_s < shot.end_s), clip.shots[-1])
     gain = motion.brightness(shot, time_s)
     if gain < _BLACK_BELOW_GAIN:
         return "A black picture."
-    seen = [_seen(thing, shot, time_s, placed) for thing in words.in_order(shot.objects)]
-    named = [phrase for phrase in seen if phrase]
+    seen = [spot for thing in words.in_order(shot.objects) if (spot := _seen(thing, shot, time_s))]
+    if placed:
+        named = [f"{_PLACES[spot.row][spot.column]} {spot.phrase}" for spot in sorted(seen)]
+    else:
+        named = [spot.phrase for spot in seen]
     scene = words.join_list(named) + _setting(shot) if named else _empty(shot)
     light = "dark" if gain < _DARK_BELOW_GAIN else shot.light
     remarks = [f"it is {light}"] if light in ("dark", "bright") else []
@@ -129,14 +145,14 @@ def _sentences(parts: list[str]) -> str:
     return " ".join(f"{words.capitalised(part)}." for part in parts)
 
 
-def _seen(thing: WorldObject, shot: Shot, time_s: float, placed: bool) -> str | None:
+def _seen(thing: WorldObject, shot: Shot, time_s: float) -> _Spot | None:
     pose, view = motion.pose(thing, time_s), motion.view(shot, time_s)
     x = (pose.x - view.shift_x - 0.5) * view.scale + 0.5
     y = (pose.y - view.shift_y - 0.5) * view.scale + 0.5
     if pose.opacity < _SEEN_FROM_OPACITY or not (0 <= x <= 1 and 0 <= y <= 1):
         return None
     phrase = words.with_article(f"{_size(thing, pose.scale * view.scale)} {words.name(thing)}")
-    return f"{phrase} {_PLACES[min(2, int(y * 3))][min(2, int(x * 3))]}" if placed else phrase
+    return _Spot(min(2, int(y * 3)), min(2, int(x * 3)), x, phrase)
 
 
 def _size(thing: WorldObject, scale: float) -> str:
