@@ -22,8 +22,9 @@ class CaptionHead(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Embedding(context, width)
-        nn.init.normal_(self.embedding.weight, std=0.02)
-        nn.init.normal_(self.position.weight, std=0.02)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        nn.init.normal_(self.position.weight, std=width**-0.5)
+        self.seen = nn.LayerNorm(width)
         layer = nn.TransformerDecoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
@@ -32,11 +33,15 @@ class CaptionHead(nn.Module):
     def forward(self, ids_BL: torch.Tensor, patches_BPD: torch.Tensor) -> torch.Tensor:
         """Returns the logits (B, L, V) of the token after each position of ``ids_BL``."""
         length = ids_BL.shape[1]
-        hidden_BLD = self.embedding(ids_BL) + self.position.weight[:length]
+        # Scaled as by Vaswani et al. (arXiv 1706.03762, section 3.4): weaker, a word would drown in what the layers
+        # add, and none could look for the place or the object that it has just named.
+        hidden_BLD = (
+            self.embedding(ids_BL) + self.position.weight[:length]
+        ) * self.embedding.embedding_dim**0.5
         causal = nn.Transformer.generate_square_subsequent_mask(
             length, device=ids_BL.device, dtype=hidden_BLD.dtype
         )
-        hidden_BLD = self.decoder(hidden_BLD, patches_BPD, tgt_mask=causal, tgt_is_causal=True)
+        hidden_BLD = self.decoder(hidden_BLD, self.seen(patches_BPD), tgt_mask=causal, tgt_is_causal=True)
         return hidden_BLD @ self.embedding.weight.T
 
     @torch.no_grad()

@@ -119,6 +119,19 @@ def test_a_still_picture_shows_objects_where_they_are_then(clip_of, shot, thing)
     assert frame_caption(clip, 0.5) == "A small red star and a large blue ring, on a gray background."
 
 
+def test_placed_objects_are_told_in_reading_order(clip_of, shot, thing):
+    low, left, right = (
+        thing("small red star", x=0.1, y=0.9),
+        thing("large blue ring", x=0.2, y=0.2),
+        thing("small pink cross", x=0.9, y=0.25),
+    )
+    for objects in ((low, left, right), (right, low, left)):
+        told = frame_caption(clip_of(shot(5.0, *objects)), 0.5, placed=True)
+        assert [told.index(name) for name in ("ring", "cross", "star")] == sorted(
+            told.index(name) for name in ("ring", "cross", "star")
+        )
+
+
 def test_a_still_picture_leaves_out_what_cannot_be_seen_then(clip_of, shot, thing):
     clip = clip_of(
         shot(5.0, thing("small red star appears", 2, 3), thing("small pink cross blinks", 1.0, 3.5))
