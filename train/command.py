@@ -52,6 +52,8 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
+    if not dry_run:
+        _quiet_libraries()
     if stage == _POCKET:
         _train_pocket(
             config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run
@@ -68,6 +70,16 @@ def train(
     from .programs import run_stage
 
     run_stage(settings, out, resume=resume)
+
+
+def _quiet_libraries() -> None:
+    """Progress bars of files that load in a blink, and a hint about kernels nobody needs, would bury the run's log."""
+    import logging
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _train_pocket(
