@@ -95,7 +95,9 @@ class LanguageTask:
         """Returns the weighted next-token loss: answers count fully, the context a little."""
         ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]
         logits_BLV = model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, :-1]
-        losses_BL = F.cross_entropy(logits_BLV.transpose(1, 2).float(), ids_BL[:, 1:], reduction="none")
+        targets_BL = ids_BL[:, 1:]
+        losses_N = F.cross_entropy(logits_BLV.flatten(0, 1).float(), targets_BL.flatten(), reduction="none")
+        losses_BL = losses_N.view_as(targets_BL)
         answered_BL = batch["labels"][:, 1:] != -100
         context_BL = mask_BL[:, 1:].bool() & ~answered_BL
         answers = losses_BL[answered_BL].sum()
