@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,12 +87,17 @@ def make_pocket(configs: Path, out: Path, overrides: tuple[str, ...] = ()) -> Pa
         print(f"== {name}", file=sys.stderr, flush=True)
         run_stage(settings, run, resume=run.exists())
         (run / _DONE).touch()
-    return ship(out / POCKET_CHAIN[-1] / "final", out / SHIPPED)
+    shipped = out / SHIPPED
+    if not shipped.exists():
+        ship(out / POCKET_CHAIN[-1] / "final", shipped)
+    return shipped
 
 
-def ship(checkpoint: Path, directory: Path) -> Path:
-    """Writes a checkpoint in half precision, which halves its size, and returns ``directory``."""
+def ship(checkpoint: Path, directory: Path) -> None:
+    """Writes a checkpoint in half precision, which halves its size; ``directory`` appears when it is complete."""
+    partial = directory.with_name(f"{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     model = load_model(str(checkpoint), device="cpu", dtype="float16")
-    model.save_pretrained(directory)
-    processor_of(model).save_pretrained(directory)
-    return directory
+    model.save_pretrained(partial)
+    processor_of(model).save_pretrained(partial)
+    partial.rename(directory)

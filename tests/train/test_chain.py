@@ -128,12 +128,20 @@ def test_stage_two_leaves_the_vit_as_it_was_and_folds_lora_in(chain):
     out, checkpoint = chain
     start, final = load_model(str(out / "start"), device="cpu"), load_model(str(checkpoint), device="cpu")
     for name, weight in start.vision.state_dict().items():
-        assert torch.equal(weight, final.vision.state_dict()[name]), name
+        assert torch.equal(weight.half().float(), final.vision.state_dict()[name]), name
     assert not any("lora" in name for name, _ in final.named_parameters())
     changed = final.language_model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
-    assert not torch.equal(
-        changed, start.language_model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
-    )
+    started = start.language_model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    assert not torch.equal(changed, started.half().float())
+
+
+def test_what_ships_is_the_last_stage_in_half_precision(chain):
+    out, checkpoint = chain
+    size = {
+        path: (path / "model.safetensors").stat().st_size for path in (out / "instruct" / "final", checkpoint)
+    }
+    assert size[checkpoint] < 0.55 * size[out / "instruct" / "final"]
+    assert not list(out.glob("*.partial"))
 
 
 def test_cached_features_are_those_of_the_clip(chain):
