@@ -70,6 +70,11 @@ def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     """
     name = os.fspath(name_or_directory)
     directory = POCKET if name == "pocket" else Path(name).expanduser()
+    if directory == POCKET and not (directory / _CONFIG).is_file():
+        raise UnsupportedModelError(
+            "pocket: the built-in model's weights are not part of this installation; "
+            "train them with 'make pocket', or name another model's directory"
+        )
     if not directory.is_dir():
         raise UnsupportedModelError(f"{name}: {_absence(name, directory)}; {_SUPPORTED}")
     if (directory / _ADAPTER_CONFIG).is_file():
