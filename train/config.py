@@ -71,6 +71,13 @@ class RunSettings(StageSettings):
     optimizer: OptimizerSettings
 
 
+class TextRunSettings(RunSettings):
+    """What the stages that train on texts have in common."""
+
+    rows_per_pass: int = Field(8, gt=0)
+    """Samples of a micro batch that go through the model together; those of similar length do, to pad them little."""
+
+
 class WorldSettings(Settings):
     """Which part of the pocket world is trained on; all of it by default."""
 
@@ -118,7 +125,7 @@ class VisionPretraining(RunSettings):
     evaluation_frames: int = 256
 
 
-class LanguagePretraining(RunSettings):
+class LanguagePretraining(TextRunSettings):
     """The language model learns the world's language by next-token prediction on world text."""
 
     stage: Literal["pretrain-language"]
@@ -136,7 +143,7 @@ class LanguagePretraining(RunSettings):
     evaluation_questions: int = 256
 
 
-class TuningSettings(RunSettings):
+class TuningSettings(TextRunSettings):
     """What stages 1 and 2 have in common: a whole model, and clips whose frozen features are cached on disk."""
 
     model: Path

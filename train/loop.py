@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,7 +68,7 @@ class _Run:
         started, supervised = time.perf_counter(), 0
         losses: list[float] = []
         while self.step < self.settings.steps:
-            micro = [next(batches) for _ in range(self.settings.accumulation)]
+            micro = [part for _ in range(self.settings.accumulation) for part in next(batches)]
             loss, parts, count = self._train_step(micro)
             losses.append(loss)
             supervised += count
@@ -82,24 +83,26 @@ class _Run:
                 self._save()
         self._finish()
 
-    def _train_step(self, micro: list[Batch]) -> tuple[float, dict[str, float], int]:
-        """Runs one optimizer step and returns its loss per supervised token over all micro batches and processes."""
+    def _train_step(self, batches: list[Batch]) -> tuple[float, dict[str, float], int]:
+        """Runs one optimizer step and returns its loss per supervised token over all parts and processes."""
         # Randomness inside the model depends on the step alone, so a resumed run repeats it.
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
         self.model.train()
-        count = self._over_processes(torch.tensor(float(sum(batch["supervised"] for batch in micro))))
+        own_count = sum(batch["supervised"] for batch in batches)
+        count = self._over_processes(torch.tensor(float(own_count)))
         if count == 0:
             raise DataError(f"step {self.step}: no supervised token in the whole optimizer step")
         # Data parallelism averages the gradients of the processes; the loss is a sum over all of them.
         scale = self.accelerator.num_processes / count
         total = torch.zeros((), device=self.accelerator.device)
-        parts: dict[str, float] = {}
-        for position, batch in enumerate(micro):
-            with self._synchronised(last=position == len(micro) - 1), self.accelerator.autocast():
+        shown: Counter[str] = Counter()
+        for position, batch in enumerate(batches):
+            with self._synchronised(last=position == len(batches) - 1), self.accelerator.autocast():
                 loss = self.task.loss(self.model, _to_device(batch, self.accelerator.device))
                 self.accelerator.backward(loss.total * scale)
             total += loss.total.detach()
-            parts = loss.parts
+            share = batch["supervised"] / max(own_count, 1)
+            shown.update({name: share * value for name, value in loss.parts.items()})
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optimizer.clip_norm)
         mean = self._over_processes(total) / count
         if not is_finite(torch.tensor(mean)) or not is_finite(torch.as_tensor(norm)):
@@ -109,16 +112,16 @@ class _Run:
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
-        return mean, parts, int(count)
+        return mean, dict(shown), int(count)
 
     def _synchronised(self, *, last: bool) -> Any:
-        """Gradients are exchanged between processes on the last micro batch only."""
+        """Gradients are exchanged between processes after the last part only."""
         return torch.enable_grad() if last else self.accelerator.no_sync(self.model)
 
     def _over_processes(self, value: torch.Tensor) -> float:
         return float(self.accelerator.reduce(value.to(self.accelerator.device), "sum"))
 
-    def _loader(self) -> DataLoader[Batch]:
+    def _loader(self) -> DataLoader[list[Batch]]:
         """Batches from the current step on; each process takes every n-th micro batch."""
         processes, index = self.accelerator.num_processes, self.accelerator.process_index
         micro_steps = range(

@@ -29,7 +29,7 @@ from videollm.values import Message
 from .balance import KindBalance
 from .config import LanguagePretraining, LanguageShape
 from .conversations import as_messages, questioning
-from .task import Batch, Loss, text_batch
+from .task import Batch, Loss, passes, text_batch
 
 
 def language_config(shape: LanguageShape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
@@ -49,7 +49,7 @@ def language_config(shape: LanguageShape, tokenizer: PreTrainedTokenizerBase) ->
     )
 
 
-class WorldTexts(Dataset[Batch]):
+class WorldTexts(Dataset[list[Batch]]):
     """Micro batches of world texts, padded on the right; item ``i`` depends on the settings and ``i`` alone."""
 
     def __init__(self, settings: LanguagePretraining, processor: VideoLLMProcessor) -> None:
@@ -57,7 +57,7 @@ class WorldTexts(Dataset[Batch]):
         self._balance = KindBalance(settings.world.kinds, settings.world.wishes)
         self._clips: dict[int, Clip] = {}  # sampling a clip costs more than writing a text about it
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> list[Batch]:
         rows = []
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
@@ -68,7 +68,8 @@ class WorldTexts(Dataset[Batch]):
             )
             messages = as_messages(pairs, log(clip))
             rows.append(self._processor.render(messages, add_generation_prompt=False))
-        return text_batch(self._processor, rows)
+        parts = passes(rows, self._settings.rows_per_pass)
+        return [text_batch(self._processor, [rows[row] for row in part]) for part in parts]
 
     def _clip(self, seed: int) -> Clip:
         if seed not in self._clips:

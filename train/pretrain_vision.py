@@ -71,14 +71,14 @@ def place_positions(tower: CLIPVisionModel) -> None:
     table_ND[1:, : 4 * (width // 4)] = _POSITION_SCALE * torch.cat([rows_PE, columns_PE], dim=-1)
 
 
-class FrameCaptions(Dataset[Batch]):
+class FrameCaptions(Dataset[list[Batch]]):
     """Micro batches of rendered frames and their captions; item ``i`` depends on the settings and ``i`` alone."""
 
     def __init__(self, settings: VisionPretraining, split: str) -> None:
         self._settings, self._split = settings, split
         self._image = ImageSettings(size=settings.shape.image_size)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> list[Batch]:
         clips = self._settings.batch_size // self._settings.frames_per_clip
         frames, captions, labels = [], [], []
         for position in range(clips):
@@ -88,12 +88,13 @@ class FrameCaptions(Dataset[Batch]):
                 captions.append(caption)
                 labels.append(label)
         ids = [encode_caption(caption) for caption in captions]
-        return {
+        batch = {
             "frames": torch.stack(frames),
             "patch_labels": torch.stack(labels),
             "ids": ids,
             "supervised": sum(len(row) + 1 for row in ids),
         }
+        return [batch]  # in one part: the contrastive loss compares all of a batch
 
     def _frames_of_clip(self, seed: int) -> list[tuple[torch.Tensor, str, torch.Tensor]]:
         rng = np.random.default_rng((seed, 1))
@@ -179,7 +180,7 @@ class VisionTask:
         right = parts_right = parts = seen = 0
         index = 0
         while seen < self._settings.evaluation_frames:
-            batch = frames[index]
+            (batch,) = frames[index]
             index += 1
             patches, _ = self.model.see(batch["frames"].to(next(self.model.parameters()).device))
             written = self.model.caption.greedy(patches, START, END, _CONTEXT - 1)

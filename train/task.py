@@ -17,15 +17,15 @@ from videollm.model.prompting import IGNORED, RenderedPrompt
 
 Batch = dict[str, Any]
 
-_LENGTH_STEP = 64
+_LENGTH_STEP = 32
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one micro batch.
+    """The loss of one part of a micro batch.
 
     Attributes:
-        total: Scalar tensor, summed over the supervised tokens of the micro batch (not averaged: the loop divides by
+        total: Scalar tensor, summed over the supervised tokens of the part (not averaged: the loop divides by
             the tokens of the whole optimizer step).
         parts: Detached values to log, each already an average.
     """
@@ -38,8 +38,9 @@ class Task(Protocol):
     """One stage: a model, its data and its loss.
 
     ``dataset[i]`` is the i-th *micro batch*, made from the seed and ``i`` alone; therefore a resumed run sees exactly
-    the batches that an uninterrupted one would have seen. Every batch has ``"supervised"``, the number of tokens that
-    its loss is summed over.
+    the batches that an uninterrupted one would have seen. It comes in one or more parts that go through the model one
+    after another, the same number for every ``i``. Every part has ``"supervised"``, the number of tokens that its loss
+    is summed over.
     """
 
     @property
@@ -48,12 +49,12 @@ class Task(Protocol):
         ...
 
     @property
-    def dataset(self) -> Dataset[Batch]:
+    def dataset(self) -> Dataset[list[Batch]]:
         """The micro batches."""
         ...
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Returns the summed loss of one micro batch; ``model`` is ``self.model``, possibly wrapped."""
+        """Returns the summed loss of one part of a micro batch; ``model`` is ``self.model``, possibly wrapped."""
         ...
 
     def evaluate(self) -> dict[str, float]:
@@ -63,6 +64,16 @@ class Task(Protocol):
     def export(self, directory: Path) -> None:
         """Writes the stage's result: what the next stage starts from."""
         ...
+
+
+def passes(rows: Sequence[RenderedPrompt], rows_per_pass: int) -> list[list[int]]:
+    """Splits the rows of a micro batch into parts of similar length, so that little of a part is padding.
+
+    Returns:
+        Row numbers of each part, shortest rows first.
+    """
+    by_length = sorted(range(len(rows)), key=lambda row: len(rows[row].input_ids))
+    return [by_length[start : start + rows_per_pass] for start in range(0, len(rows), rows_per_pass)]
 
 
 def text_batch(processor: VideoLLMProcessor, prompts: Sequence[RenderedPrompt]) -> Batch:

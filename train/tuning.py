@@ -36,12 +36,12 @@ from .conversations import as_messages, describing, following, questioning
 from .features import FeatureStore, encoder_fingerprint
 from .loop import unwrap
 from .optimization import set_trainable
-from .task import Batch, Loss, text_batch
+from .task import Batch, Loss, passes, text_batch
 
 _MARK = "<video>"
 
 
-class ClipConversations(Dataset[Batch]):
+class ClipConversations(Dataset[list[Batch]]):
     """Micro batches of conversations about cached clips; item ``i`` depends on the settings and ``i`` alone."""
 
     def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
@@ -55,7 +55,7 @@ class ClipConversations(Dataset[Batch]):
         self._processor = processor_of(model)
         self._video = model.config.video
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> list[Batch]:
         rows, videos, token_plans = [], [], []
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
@@ -69,7 +69,14 @@ class ClipConversations(Dataset[Batch]):
             )
             videos.append(self._store.load(number))
             token_plans.append(token_plan)
-        return {**text_batch(self._processor, rows), "videos": videos, "plans": token_plans}
+        return [
+            {
+                **text_batch(self._processor, [rows[row] for row in part]),
+                "videos": [videos[row] for row in part],
+                "plans": [token_plans[row] for row in part],
+            }
+            for part in passes(rows, self._settings.rows_per_pass)
+        ]
 
     def _messages(self, clip: Clip, rng: random.Random) -> list[Message]:
         turns = self._settings.turns

@@ -25,7 +25,7 @@ class Squares(Dataset):
     def __getitem__(self, index):
         random = torch.Generator().manual_seed(index)
         inputs = torch.randn(self.size, 3, generator=random)
-        return {"inputs": inputs, "targets": inputs.square().sum(1, keepdim=True), "supervised": self.size}
+        return [{"inputs": inputs, "targets": inputs.square().sum(1, keepdim=True), "supervised": self.size}]
 
 
 class Regression:
@@ -100,25 +100,36 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at)
         assert torch.equal(weight, weights(tmp_path / "parts")[name]), name
 
 
-def test_accumulated_micro_batches_equal_one_large_batch(tmp_path):
-    class Halves(Dataset):
-        def __getitem__(self, index):
-            whole = Squares(8)[index // 2]
-            part = slice(0, 3) if index % 2 == 0 else slice(3, 8)
-            return {
-                **{key: whole[key][part] for key in ("inputs", "targets")},
-                "supervised": part.stop - part.start,
-            }
+def halves(index):
+    """Squares of eight in two parts of different size."""
+    (whole,) = Squares(8)[index]
+    return [
+        {**{key: whole[key][part] for key in ("inputs", "targets")}, "supervised": part.stop - part.start}
+        for part in (slice(0, 3), slice(3, 8))
+    ]
 
+
+class AsMicroBatches(Dataset):
+    def __getitem__(self, index):
+        return [halves(index // 2)[index % 2]]
+
+
+class AsParts(Dataset):
+    def __getitem__(self, index):
+        return halves(index)
+
+
+@pytest.mark.parametrize(("dataset", "accumulation"), [(AsMicroBatches(), 2), (AsParts(), 1)])
+def test_a_batch_in_pieces_equals_one_whole(tmp_path, dataset, accumulation):
     def without_dropout(size):
         task = Regression(size)
         task.model[1] = nn.Identity()
         return task
 
     large, small = without_dropout(8), without_dropout(8)
-    small.dataset = Halves()
+    small.dataset = dataset
     fit(large, settings(), tmp_path / "large")
-    fit(small, settings(accumulation=2), tmp_path / "small")
+    fit(small, settings(accumulation=accumulation), tmp_path / "small")
     for name, weight in weights(tmp_path / "large").items():
         torch.testing.assert_close(weight, weights(tmp_path / "small")[name], msg=name)
 
