@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -37,9 +37,11 @@ def fit(task: Task, settings: RunSettings, run_dir: Path, *, resume: bool = Fals
         ConfigError: ``run_dir`` exists and ``resume`` was not asked for.
         DataError: The loss or the gradient became non-finite.
     """
-    if run_dir.exists() and not resume:
-        raise ConfigError(f"{run_dir} exists; give --resume to go on with it, or another directory")
-    run_dir.mkdir(parents=True, exist_ok=True)
+    # Of several processes only the first may ask: it makes the directory, and the others would find it there.
+    if PartialState(cpu=not torch.cuda.is_available()).is_main_process:
+        if run_dir.exists() and not resume:
+            raise ConfigError(f"{run_dir} exists; give --resume to go on with it, or another directory")
+        run_dir.mkdir(parents=True, exist_ok=True)
     _Run(task, settings, run_dir).train()
 
 

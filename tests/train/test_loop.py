@@ -1,6 +1,8 @@
 """The training loop on a model small enough to follow: exact resume, accumulation, records and refusals."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,71 @@ def test_a_batch_in_pieces_equals_one_whole(tmp_path, dataset, accumulation):
     fit(small, settings(accumulation=accumulation), tmp_path / "small")
     for name, weight in weights(tmp_path / "large").items():
         torch.testing.assert_close(weight, weights(tmp_path / "small")[name], msg=name)
+
+
+# A task for several processes, in a file of its own because every process starts from nothing.
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from videollm_train.config import OptimizerSettings, RunSettings
+from videollm_train.loop import fit
+from videollm_train.task import Loss
+
+SIZE, RUN = int(sys.argv[1]), Path(sys.argv[2])
+
+
+class Squares(Dataset):
+    def __getitem__(self, index):
+        rows = range(index * SIZE, (index + 1) * SIZE)
+        inputs = torch.stack([torch.randn(3, generator=torch.Generator().manual_seed(row)) for row in rows])
+        return [{"inputs": inputs, "targets": inputs.square().sum(1, keepdim=True), "supervised": SIZE}]
+
+
+class Regression:
+    dataset = Squares()
+
+    def __init__(self):
+        torch.manual_seed(5)
+        self.model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    def loss(self, model, batch):
+        return Loss((model(batch["inputs"]) - batch["targets"]).square().sum())
+
+    def evaluate(self):
+        return {}
+
+    def export(self, directory):
+        directory.mkdir()
+        torch.save(self.model.state_dict(), directory / "weights.pt")
+
+
+settings = RunSettings(
+    stage="test",
+    steps=4,
+    batch_size=SIZE,
+    precision="fp32",
+    workers=0,
+    optimizer=OptimizerSettings(lr=0.05, warmup_steps=2),
+)
+fit(Regression(), settings, RUN)
+"""
+
+
+def test_two_processes_train_as_one_with_their_batches_together(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(TWO_PROCESSES, "utf-8")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run([sys.executable, script, "8", one], check=True, timeout=240)
+    subprocess.run([*torchrun, script, "4", two], check=True, timeout=240)
+    assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)]
+    for name, weight in weights(one).items():
+        torch.testing.assert_close(weight, weights(two)[name], msg=name)
 
 
 def test_the_loss_falls(tmp_path):
