@@ -43,6 +43,12 @@ def test_saving_twice_gives_the_same_file(config, tmp_path):
     assert first == second
 
 
+def test_where_its_towers_once_lay_is_not_written(config, tmp_path):
+    config.text_config._name_or_path = config.vision_config._name_or_path = "/home/someone/towers"
+    config.save_pretrained(tmp_path)
+    assert "someone" not in (tmp_path / "config.json").read_text("utf-8")
+
+
 def test_auto_config_knows_the_type(config, tmp_path, model):
     config.save_pretrained(tmp_path)
     assert AutoConfig.from_pretrained(tmp_path) == config

@@ -103,6 +103,9 @@ class VideoLLMConfig(PreTrainedConfig):
         for name in _SETTINGS:
             values[name] = write_settings(getattr(self, name))
         values["compressor"] = self.compressor.to_dict()
+        for tower in self.sub_configs:
+            # A path on the disk of whoever made the checkpoint.
+            values[tower].pop("_name_or_path", None)
         return values
 
     def __eq__(self, other: object) -> bool:
