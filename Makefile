@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := videollm train serve tests $(wildcard benchmarks)
 
 # Training asks for the same large blocks in every step: glibc shall keep them instead of having the kernel clear them again.
-# Twice as fast for the language model.
+# The language model took 0.79 instead of 0.94 s a step when this was measured last.
 KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456
 
 .DEFAULT_GOAL := help
