@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +153,10 @@ def encode(model: VideoLLM, plan: FramePlan, noise: Callable[..., Tensor]) -> Ca
         return model.encode_video(noise(seed=seed), plan, max_visual_tokens=max_visual_tokens)
 
     return encode_noise
+
+
+@pytest.fixture
+def inputs_of() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Takes of a processor's batch what the model's ``forward`` and ``generate`` take."""
+    names = ("input_ids", "attention_mask", "visual_tokens")
+    return lambda batch: {name: batch[name] for name in names if name in batch}

@@ -64,7 +64,7 @@ def plans(draw):
     return FramePlan(times, tuple(pairwise(edges)), start_s=0.0, end_s=times[-1] + 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(plans(), st.sampled_from(KINDS), st.none() | st.integers(1, 60))
 def test_any_plan_gives_exactly_the_planned_tokens_with_conserved_sizes_and_spans_inside(plan, kind, budget):
     compressor = compressor_of(kind)

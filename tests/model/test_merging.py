@@ -100,7 +100,7 @@ def test_heads_must_divide_the_width():
         merge_tokens(torch.zeros(1, 4, 10), 2, heads=3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cases(max_tokens=24))
 def test_merging_equals_the_literal_reference(case):
     tokens, target, sizes, heads, share = case
@@ -125,7 +125,7 @@ def test_longvlms_algorithm_finds_the_same_tokens_for_its_own_kind_of_schedule()
     assert row_groups(ours.sources[0]) == [sorted(members) for _, _, members in theirs]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(cases())
 def test_tokens_sizes_and_positions_are_conserved_and_traced(case):
     tokens, target, sizes, heads, share = case
@@ -145,7 +145,7 @@ def test_tokens_sizes_and_positions_are_conserved_and_traced(case):
     torch.testing.assert_close(merged.positions, means.mT @ positions, rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(cases())
 def test_kept_tokens_stand_in_the_order_of_their_mean_source_index(case):
     tokens, target, sizes, heads, share = case
@@ -155,7 +155,7 @@ def test_kept_tokens_stand_in_the_order_of_their_mean_source_index(case):
         assert all(earlier <= later + 1e-4 for earlier, later in pairwise(means))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cases())
 def test_a_row_merges_alike_alone_and_in_any_batch(case):
     tokens, target, sizes, heads, share = case

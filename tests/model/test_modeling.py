@@ -1,21 +1,16 @@
-"""The whole model: visual tokens in place, equivalences, saving and loading, training hooks, adapters, real sizes."""
+"""The whole model: visual tokens in place, equivalences, fingerprints, real sizes."""
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, BitsAndBytesConfig
 
-from videollm.errors import CheckpointError, ConfigError, DataError
+from videollm.errors import ConfigError, DataError
 from videollm.model import VideoLLM, VideoLLMConfig
 from videollm.model.segments import MergedSegments
 from videollm.values import FramePlan, Message
 
 QUESTION = [Message("user", "<video>\nWhat does the red star do?")]
-LORA_TARGETS = r"language_model\..*\.(q_proj|k_proj|v_proj|o_proj)"
 
 
 @pytest.fixture
@@ -23,10 +18,6 @@ def batch(processor, encode):
     """Two conversations of unequal length with two videos and none, left-padded."""
     both = [Message("user", "<video> or <video>?"), Message("assistant", "red"), Message("user", "and now?")]
     return processor([both, [Message("user", "hi")]], [[encode(0), encode(1)], []])
-
-
-def inputs_of(batch):
-    return {name: batch[name] for name in ("input_ids", "attention_mask", "visual_tokens") if name in batch}
 
 
 class TestForward:
@@ -40,7 +31,7 @@ class TestForward:
         assert rows[places].equal(video.tokens_KD)
         assert rows[~places].equal(model.get_input_embeddings()(batch["input_ids"][~places]))
 
-    def test_visual_tokens_give_what_their_rows_as_inputs_embeds_give(self, model, batch):
+    def test_visual_tokens_give_what_their_rows_as_inputs_embeds_give(self, model, batch, inputs_of):
         mask = batch["attention_mask"]
         rows = model.embed(batch["input_ids"], batch["visual_tokens"])
         with torch.no_grad():
@@ -52,7 +43,7 @@ class TestForward:
 
     @torch.no_grad()
     def test_a_batch_gives_what_each_conversation_gives_alone_without_padding(
-        self, model, processor, encode, batch
+        self, model, processor, encode, batch, inputs_of
     ):
         together = model(**inputs_of(batch)).logits
         both = [
@@ -85,7 +76,7 @@ class TestForward:
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-4)
 
     @torch.no_grad()
-    def test_only_the_logits_asked_for_are_computed(self, model, batch):
+    def test_only_the_logits_asked_for_are_computed(self, model, batch, inputs_of):
         whole = model(**inputs_of(batch)).logits
         last = model(**inputs_of(batch), logits_to_keep=2).logits
         assert last.shape[1] == 2
@@ -100,7 +91,7 @@ class TestForward:
         with pytest.raises(DataError, match=f"{count} placeholders for 0 visual tokens"):
             model(input_ids=batch["input_ids"])
 
-    def test_the_loss_is_the_mean_cross_entropy_of_the_answers_ids(self, model, processor, encode):
+    def test_the_loss_is_the_mean_cross_entropy_of_the_answers_ids(self, model, processor, encode, inputs_of):
         messages = [*QUESTION, Message("assistant", "moves left")]
         video = encode()
         batch = processor(messages, [video], add_generation_prompt=False)
@@ -119,7 +110,7 @@ class TestGenerate:
 
     options = {"max_new_tokens": 8, "do_sample": False}  # noqa: RUF012
 
-    def test_a_batch_gets_what_each_conversation_gets_alone(self, model, processor, encode, batch):
+    def test_a_batch_gets_what_each_conversation_gets_alone(self, model, processor, encode, batch, inputs_of):
         together = model.generate(**inputs_of(batch), **self.options)
         lone = processor([Message("user", "hi")])
         alone = model.generate(**inputs_of(lone), **self.options)
@@ -129,12 +120,14 @@ class TestGenerate:
         new = together[1, batch["input_ids"].shape[1] :][:length]
         assert new.equal(alone[0, lone["input_ids"].shape[1] :][:length])
 
-    def test_without_a_cache_the_ids_are_the_same(self, model, processor, encode):
+    def test_without_a_cache_the_ids_are_the_same(self, model, processor, encode, inputs_of):
         batch = processor(QUESTION, [encode()])
         cached = model.generate(**inputs_of(batch), **self.options)
         assert model.generate(**inputs_of(batch), **self.options, use_cache=False).equal(cached)
 
-    def test_beams_and_several_answers_keep_each_conversations_videos(self, model, processor, encode):
+    def test_beams_and_several_answers_keep_each_conversations_videos(
+        self, model, processor, encode, inputs_of
+    ):
         questions = [[Message("user", "<video>a")], [Message("user", "<video>b")]]
         videos = [[encode(0)], [encode(1)]]
         batch = processor(questions, videos)
@@ -147,7 +140,7 @@ class TestGenerate:
         many = model.generate(**inputs_of(batch), max_new_tokens=4, num_return_sequences=2, do_sample=True)
         assert len(many) == 4
 
-    def test_a_kept_cache_of_the_first_turn_serves_the_second(self, model, processor, encode):
+    def test_a_kept_cache_of_the_first_turn_serves_the_second(self, model, processor, encode, inputs_of):
         video = encode()
         first = processor(QUESTION, [video])
         out = model.generate(**inputs_of(first), **self.options, return_dict_in_generate=True)
@@ -158,7 +151,7 @@ class TestGenerate:
         again = model.generate(**inputs_of(second), **self.options, past_key_values=cache)
         assert again.equal(model.generate(**inputs_of(second), **self.options))
 
-    def test_a_placeholder_is_never_generated(self, model, processor):
+    def test_a_placeholder_is_never_generated(self, model, processor, inputs_of):
         with torch.no_grad():
             # The head is tied to the embeddings, so this one scores highest everywhere.
             model.get_output_embeddings().weight[processor.placeholder_id] *= 100
@@ -191,7 +184,9 @@ class TestEncoding:
         assert video.spans_K2.dtype == torch.float32
 
     @pytest.mark.parametrize("kind", ["merge", "qformer", "merge+qformer", "pool", "none"])
-    def test_every_kind_of_compressor_reaches_the_language_model(self, make_model, noise, plan, kind):
+    def test_every_kind_of_compressor_reaches_the_language_model(
+        self, make_model, noise, plan, kind, inputs_of
+    ):
         model = make_model(compressor={"kind": kind})
         video = model.encode_video(noise(), plan)
         assert video.tokens_KD.shape == (model.plan_tokens(plan).total, model.config.hidden_size)
@@ -252,191 +247,6 @@ class TestFingerprint:
     def test_it_survives_saving_and_stands_in_every_encoded_video(self, model, encode, tmp_path):
         model.save_pretrained(tmp_path)
         assert VideoLLM.from_pretrained(tmp_path).fingerprint() == model.fingerprint() == encode().fingerprint
-
-
-class TestCheckpoints:
-    """Saving and loading: bit for bit, and strict."""
-
-    @pytest.mark.parametrize("tied", [True, False])
-    @pytest.mark.parametrize("model_type", ["llama", "qwen2", "gpt2"])
-    def test_a_saved_model_loads_bit_for_bit(self, make_model, encode, processor, tmp_path, tied, model_type):
-        model = make_model(text_config={"model_type": model_type, "tie_word_embeddings": tied})
-        model.save_pretrained(tmp_path)
-        loaded = VideoLLM.from_pretrained(tmp_path)
-        assert loaded.config == model.config
-        assert loaded.generation_config == model.generation_config
-        ours, theirs = model.state_dict(), loaded.state_dict()
-        assert list(ours) == list(theirs)
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-        shared = loaded.get_input_embeddings().weight is loaded.get_output_embeddings().weight
-        assert shared == tied
-        video = model.encode_video(torch.zeros(5, 3, 40, 40), encode().plan)
-        batch = processor(QUESTION, [video])
-        with torch.no_grad():
-            assert model(**inputs_of(batch)).logits.equal(loaded(**inputs_of(batch)).logits)
-
-    def test_auto_classes_load_it(self, model, tmp_path):
-        model.save_pretrained(tmp_path)
-        for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
-            assert isinstance(auto.from_pretrained(tmp_path), VideoLLM)
-
-    def test_it_loads_in_another_dtype(self, model, noise, plan, tmp_path):
-        model.save_pretrained(tmp_path)
-        loaded = VideoLLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
-        assert {weight.dtype for weight in loaded.parameters()} == {torch.bfloat16}
-        assert loaded.encode_video(noise(), plan).tokens_KD.dtype == torch.bfloat16
-
-    def spoil(self, model, directory, change):
-        model.save_pretrained(directory)
-        weights = load_file(directory / "model.safetensors")
-        change(weights)
-        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
-
-    @pytest.mark.parametrize("kept", ["projector.norm.bias", "language_model.model.embed_tokens.weight"])
-    def test_a_missing_weight_is_named(self, model, tmp_path, kept):
-        self.spoil(model, tmp_path, lambda weights: weights.pop(kept))
-        with pytest.raises(CheckpointError, match=f"missing .*{kept}"):
-            VideoLLM.from_pretrained(tmp_path)
-
-    def test_an_unexpected_weight_is_named(self, model, tmp_path):
-        self.spoil(model, tmp_path, lambda weights: weights.update(stray=torch.zeros(1)))
-        with pytest.raises(CheckpointError, match=r"1 unexpected \(stray\)"):
-            VideoLLM.from_pretrained(tmp_path)
-
-    def test_a_weight_of_the_wrong_shape_is_named_with_both_shapes(self, model, tmp_path):
-        def widen(weights):
-            weights["projector.norm.bias"] = torch.zeros(99)
-
-        self.spoil(model, tmp_path, widen)
-        with pytest.raises(CheckpointError, match=r"projector.norm.bias \(99,\) instead of \(24,\)"):
-            VideoLLM.from_pretrained(tmp_path)
-
-    def test_loading_info_is_still_given_to_those_who_ask(self, model, tmp_path):
-        model.save_pretrained(tmp_path)
-        _, info = VideoLLM.from_pretrained(tmp_path, output_loading_info=True)
-        assert not info["missing_keys"]
-
-    def test_weights_in_several_files_load_the_same(self, model, tmp_path):
-        model.save_pretrained(tmp_path, max_shard_size="100KB")
-        assert (tmp_path / "model.safetensors.index.json").exists()
-        loaded = VideoLLM.from_pretrained(tmp_path)
-        assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
-
-    def test_where_answers_end_is_saved_with_the_model(self, model, processor, tmp_path):
-        model.save_pretrained(tmp_path)
-        saved = json.loads((tmp_path / "generation_config.json").read_text())
-        assert saved["eos_token_id"] == list(processor.stop_ids)
-        assert saved["suppress_tokens"] == [processor.placeholder_id]
-
-
-class TestTraining:
-    """What Trainer, PEFT and quantisation configs expect of a model."""
-
-    def loss(self, model, processor, encode):
-        messages = [*QUESTION, Message("assistant", "moves left")]
-        batch = processor(messages, [encode()], add_generation_prompt=False)
-        return model(**inputs_of(batch), labels=batch["labels"]).loss
-
-    def test_gradient_checkpointing_gives_the_same_gradients(self, model, processor, encode):
-        model.train()
-        self.loss(model, processor, encode).backward()
-        plain = {name: weight.grad.clone() for name, weight in model.language_model.named_parameters()}
-        model.zero_grad()
-        # Its name from transformers 5.2x on; the older one warns there.
-        enable = (
-            getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        )
-        enable()
-        assert any(
-            getattr(layer, "gradient_checkpointing", False) for layer in model.language_model.modules()
-        )
-        self.loss(model, processor, encode).backward()
-        for name, weight in model.language_model.named_parameters():
-            torch.testing.assert_close(weight.grad, plain[name])
-
-    def test_the_vocabulary_can_grow(self, model, processor, encode):
-        before = self.loss(model, processor, encode)
-        size = model.config.text_config.vocab_size
-        model.resize_token_embeddings(size + 8, mean_resizing=False)
-        assert model.config.text_config.vocab_size == size + 8 == model.language_model.config.vocab_size
-        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-        after = self.loss(model, processor, encode)
-        assert after >= before
-        assert (after - before).abs() < 0.5
-
-    @pytest.mark.filterwarnings(
-        "ignore:.*gradient_checkpointing.*:FutureWarning"
-    )  # PEFT asks by the older name
-    def test_a_lora_adapter_on_the_whole_model_trains_saves_and_loads(
-        self, model, processor, noise, plan, tmp_path
-    ):
-        peft = pytest.importorskip("peft")
-        model.save_pretrained(tmp_path / "base")
-        config = peft.LoraConfig(
-            r=4,
-            target_modules=LORA_TARGETS,
-            modules_to_save=["compressor", "projector"],
-            task_type="CAUSAL_LM",
-        )
-        tuned = peft.get_peft_model(model, config)
-        trainable = {name for name, weight in tuned.named_parameters() if weight.requires_grad}
-        assert trainable
-        assert all("lora_" in name or "modules_to_save" in name for name in trainable)
-        assert not any("vision" in name for name in trainable)
-        kept = [model.merge_video(noise(), plan)]
-        optimizer = torch.optim.AdamW([w for w in tuned.parameters() if w.requires_grad], lr=0.01)
-        messages = [*QUESTION, Message("assistant", "moves left")]
-        batch = processor(messages, [model.encode_video(noise(), plan)], add_generation_prompt=False)
-        losses = []
-        for _ in range(6):
-            rows = model.project_segments(kept, [model.plan_tokens(plan)])
-            loss = tuned(**inputs_of(batch) | {"visual_tokens": torch.cat(rows)}, labels=batch["labels"]).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        assert losses[-1] < losses[0]
-        tuned.save_pretrained(tmp_path / "adapter")
-        base = VideoLLM.from_pretrained(tmp_path / "base")
-        base.attach(processor)
-        loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-        tuned.eval()
-        videos = [net.get_base_model().encode_video(noise(), plan) for net in (tuned, loaded)]
-        assert videos[0].tokens_KD.equal(videos[1].tokens_KD)
-        assert not videos[0].tokens_KD.equal(batch["visual_tokens"])
-        batch = processor(QUESTION, videos[:1])
-        with torch.no_grad():
-            logits = [net(**inputs_of(batch)).logits for net in (tuned, loaded)]
-        assert logits[0].equal(logits[1])
-        ids = [net.generate(**inputs_of(batch), max_new_tokens=6, do_sample=False) for net in (tuned, loaded)]
-        assert ids[0].equal(ids[1])
-        merged = loaded.merge_and_unload()
-        with torch.no_grad():
-            torch.testing.assert_close(merged(**inputs_of(batch)).logits, logits[0], atol=1e-4, rtol=1e-3)
-        merged.save_pretrained(tmp_path / "merged")
-        again = VideoLLM.from_pretrained(tmp_path / "merged")
-        assert all(map(torch.equal, again.state_dict().values(), merged.state_dict().values()))
-
-    @pytest.mark.parametrize("bits", [4, 8])
-    def test_it_loads_quantised_with_the_visual_part_in_full(self, make_model, noise, plan, tmp_path, bits):
-        pytest.importorskip("bitsandbytes")
-        model = make_model(
-            text_config={"hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
-        )
-        model.save_pretrained(tmp_path)
-        skipped = [*VideoLLM.visual_parts, "language_model.lm_head"]
-        options = {"load_in_4bit": True} if bits == 4 else {"load_in_8bit": True}
-        quantised = VideoLLM.from_pretrained(
-            tmp_path, quantization_config=BitsAndBytesConfig(**options, llm_int8_skip_modules=skipped)
-        )
-        kind = f"Linear{'4bit' if bits == 4 else '8bitLt'}"
-        assert type(quantised.language_model.model.layers[0].self_attn.q_proj).__name__ == kind
-        assert type(quantised.vision.tower.encoder.layers[0].mlp.fc1) is torch.nn.Linear
-        quantised.attach(model.processor)
-        video = quantised.encode_video(noise(), plan)
-        batch = model.processor(QUESTION, [video])
-        ids = quantised.generate(**inputs_of(batch), max_new_tokens=3, do_sample=False)
-        assert ids.shape[1] > batch["input_ids"].shape[1]
 
 
 def test_a_real_size_is_built_without_memory_and_its_parts_agree():

@@ -38,7 +38,7 @@ def test_a_square_picture_gets_what_clips_own_processor_gives(side, size):
     assert (ours - expected).abs().mean() < one_level / 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 64))
 def test_a_letterboxed_picture_keeps_its_aspect_and_touches_two_sides(height, width, size):
     top, left, high, wide = letterbox(height, width, size)

@@ -128,7 +128,7 @@ def test_what_a_person_types_never_becomes_a_special_token(any_processor, layout
     assert prompt.text.count(typed) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.lists(
         st.sampled_from(["<|end|>", "<|video_pad|>", "<|", "end", "|>", "</s>", " ", "star", "é"])
@@ -344,7 +344,7 @@ class TestFittingTheContext:
         )
         assert kept == (Message("user", "<video>\n<video> c"),)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(turns=st.integers(1, 6), limit=st.integers(20, 120))
     def test_what_is_kept_always_fits_or_an_error_says_why(self, shared_processor, turns, limit):
         processor = shared_processor

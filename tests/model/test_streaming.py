@@ -10,7 +10,7 @@ from videollm.model.streaming import StopFilter, TextDecoder
 ALPHABET = "abé日🙂 "
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(alphabet="ares \n0:é日🙂"))
 def test_the_pieces_of_a_text_are_whole_characters_and_join_to_it(shared_processor, text):
     tokenizer = shared_processor.tokenizer
@@ -20,7 +20,7 @@ def test_the_pieces_of_a_text_are_whole_characters_and_join_to_it(shared_process
     assert "".join(pieces) + decoder.finish() == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_any_ids_give_all_that_is_readable_when_they_are_decoded_together(shared_processor, data):
     tokenizer = shared_processor.tokenizer

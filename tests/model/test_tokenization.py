@@ -31,7 +31,7 @@ def pair(request, corpus, tmp_path_factory):
 LETTERS = "aeglmorst  \n01:<|>/_sx" + "Zß\téж日本\u0301\u200b🙂\r"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(text=st.lists(st.sampled_from([*LETTERS, "moves left", "</s>", "<0x41>", "<|end|>"])).map("".join))
 def test_both_files_give_the_same_ids_and_the_text_back(pair, text):
     tokenizer, processor = pair

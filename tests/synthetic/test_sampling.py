@@ -61,7 +61,7 @@ def test_the_splits_share_nothing_where_seeds_are_equal(training_clips, testing_
     assert not train_seeds & test_seeds
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**63 - 1), split=st.sampled_from(["train", "test"]))
 def test_any_seed_gives_a_clip_of_the_promised_form(seed, split):
     clip = sample_clip(seed, split)

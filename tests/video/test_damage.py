@@ -102,7 +102,6 @@ def test_a_recording_that_starts_amid_a_group_of_pictures_is_sound(
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
