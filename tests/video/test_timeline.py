@@ -42,17 +42,40 @@ def test_the_frame_of_a_second_is_the_last_one_not_later(timeline: Timeline, sec
 
 
 @given(timelines(), st.lists(st.floats(0, 30), min_size=1, max_size=20), st.floats(0, 3))
-def test_only_a_keyframe_within_the_tolerance_stands_in(
+def test_only_a_cheaper_frame_within_the_tolerance_stands_in(
     timeline: Timeline, seconds: list[float], tolerance: float
 ) -> None:
+    seconds = [min(second, timeline.end_s) for second in seconds]
     exact = timeline.frames_at(seconds)
-    for second, frame, right in zip(seconds, timeline.keyframes_near(seconds, tolerance), exact, strict=True):
+    for second, frame, right in zip(seconds, timeline.frames_near(seconds, tolerance), exact, strict=True):
         distances = np.abs(timeline.times_s[timeline.is_keyframe] - second)
         if tolerance > 0 and distances.min() <= tolerance:
             assert timeline.is_keyframe[frame]
             assert abs(timeline.times_s[frame] - second) == pytest.approx(distances.min())
-        else:
-            assert frame == right
+        elif frame != right:
+            assert abs(timeline.times_s[frame] - second) <= tolerance + 1e-9
+            assert timeline.start[frame] == timeline.start[right]
+            assert timeline.packet[frame] < timeline.packet[right]
+
+
+@given(timelines(), st.lists(st.floats(0, 30), min_size=1, max_size=20), st.floats(0.01, 3))
+def test_a_tolerance_merges_frames_only_at_keyframes(
+    timeline: Timeline, seconds: list[float], tolerance: float
+) -> None:
+    seconds = [min(second, timeline.end_s) for second in seconds]
+    near = timeline.frames_near(seconds, tolerance)
+    others = ~timeline.is_keyframe[near]
+    wanted = timeline.frames_at(seconds)[others]
+    assert len(np.unique(near[others])) == len(np.unique(wanted))
+
+
+def test_the_last_wanted_frame_of_a_group_gives_way_to_an_earlier_one() -> None:
+    timeline = build_timeline(
+        table(list(range(0, 200, 10)), {0, 100}), 0.1
+    )  # a frame a second, keyframes at 0 and 10
+    assert timeline.frames_near([3, 5, 7, 13], 1.5).tolist() == [3, 5, 6, 12]
+    assert timeline.frames_near([3, 6, 7], 1.5).tolist() == [3, 6, 7]
+    assert timeline.frames_near([3, 5, 9], 1.5).tolist() == [3, 4, 10]
 
 
 def test_times_count_from_the_first_shown_frame() -> None:

@@ -58,8 +58,8 @@ def decode_frames(
         backend: ``"pyav"``, ``"decord"``, or ``"auto"`` for the faster one that can read the file rightly.
         max_side: Frames are shrunk, antialiased, so that neither side is longer; memory is bounded by this and the
             plan, not by the file.
-        tolerance_s: A keyframe at most this far from a wanted second may stand in for its frame, which is faster; the
-            resolved plan carries its true time.
+        tolerance_s: A frame at most this far from a wanted second may stand in where that is faster: a keyframe, or one
+            that is decoded sooner. The resolved plan carries its true time.
         limits: What reading may cost.
 
     Raises:

@@ -102,7 +102,7 @@ def _read_animation(request: ReadRequest) -> Reply:
 
 def _read_video(request: ReadRequest, survey: Survey) -> Reply:
     timeline = survey.timeline
-    wanted = timeline.keyframes_near(request.plan.times_s, request.tolerance_s)
+    wanted = timeline.frames_near(request.plan.times_s, request.tolerance_s)
     frames = np.unique(wanted)
     backend = choose_backend(request.backend, survey)
     # decord turns pictures upright by itself.

@@ -69,19 +69,42 @@ class Timeline:
         found = np.searchsorted(self.times_s, np.asarray(seconds) + _SLACK_SECONDS, side="right") - 1
         return np.maximum(found, 0)
 
-    def keyframes_near(self, seconds: npt.ArrayLike, tolerance_s: float) -> Integers:
-        """Like :meth:`frames_at`, but takes the nearest keyframe where one lies within ``tolerance_s``."""
-        exact = self.frames_at(seconds)
+    def frames_near(self, seconds: npt.ArrayLike, tolerance_s: float) -> Integers:
+        """Like :meth:`frames_at`, but takes frames within ``tolerance_s`` that are cheaper to decode.
+
+        That is the nearest keyframe where one is near enough. Of the other wanted frames of one group of pictures the
+        last, and only that, gives way to the one within the tolerance that needs the fewest packets: those before it
+        come out on the way there, and none takes the place of another.
+        """
+        wanted = np.asarray(seconds, dtype=np.float64)
+        chosen = self.frames_at(wanted)
+        if tolerance_s <= 0:
+            return chosen
+        nearest = self._nearest_keyframes(wanted)
+        is_near = np.abs(self.times_s[nearest] - wanted) <= tolerance_s
+        starts = np.where(is_near, -1, self.start[chosen])
+        for start in np.unique(starts[~is_near]):
+            group = starts == start
+            frames = np.unique(chosen[group])
+            before = frames[-2] if len(frames) > 1 else -1
+            is_last = group & (chosen == frames[-1])
+            # A frame may have been on show for longer than the tolerance; then nothing stands in for it.
+            earliest = min(np.searchsorted(self.times_s, wanted[is_last].max() - tolerance_s), frames[-1])
+            candidates = np.arange(max(earliest, before + 1), frames[-1] + 1)
+            candidates = candidates[self.start[candidates] == start]
+            chosen[is_last] = candidates[np.argmin(self.packet[candidates])]
+        return np.where(is_near, nearest, chosen)
+
+    def _nearest_keyframes(self, wanted: npt.NDArray[np.float64]) -> Integers:
+        """Returns for each second the shown keyframe nearest to it; for a file without one, its first frame."""
         keyframes = np.flatnonzero(self.is_keyframe)
-        if tolerance_s <= 0 or not len(keyframes):
-            return exact
-        wanted = np.asarray(seconds)
-        key_times = self.times_s[keyframes]
-        after = np.searchsorted(key_times, wanted).clip(max=len(keyframes) - 1)
+        if not len(keyframes):
+            return np.zeros(wanted.shape, dtype=np.int64)
+        times = self.times_s[keyframes]
+        after = np.searchsorted(times, wanted).clip(max=len(keyframes) - 1)
         before = np.maximum(after - 1, 0)
-        is_before = np.abs(key_times[before] - wanted) <= np.abs(key_times[after] - wanted)
-        nearest = np.where(is_before, before, after)
-        return np.where(np.abs(key_times[nearest] - wanted) <= tolerance_s, keyframes[nearest], exact)
+        is_before = np.abs(times[before] - wanted) <= np.abs(times[after] - wanted)
+        return keyframes[np.where(is_before, before, after)]
 
     def rewound(self) -> Timeline:
         """Returns the same frames, each to be decoded from one keyframe earlier.
