@@ -8,10 +8,16 @@ import typer
 
 from videollm.commands.options import Debug, Device, Dtype, LoadIn4bit, LoadIn8bit, Model
 
+# The sign \b keeps the lines as they are written.
+_EXAMPLES = """\b
+Examples:
+  videollm serve --open
+  videollm serve --port 8000 --model runs/mine/final"""
+
 
 def register(app: typer.Typer) -> None:
     """Adds the verb to the shell's program."""
-    app.command("serve")(serve)
+    app.command("serve", epilog=_EXAMPLES)(serve)
 
 
 def serve(
@@ -34,10 +40,7 @@ def serve(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Chat about videos in the browser. Nothing leaves this machine.
-
-    Example: videollm serve --port 8000 --open
-    """
+    """Chat about videos in the browser. Nothing leaves this machine."""
     from .app import ServerOptions, run
 
     loading = {"device": device, "dtype": dtype, "load_in_4bit": load_in_4bit, "load_in_8bit": load_in_8bit}

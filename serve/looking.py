@@ -14,7 +14,6 @@ from PIL import Image
 from videollm.media import Medium, ReadOptions, encode_frames, read_frames
 from videollm.model.budget import plan_tokens
 from videollm.values import FramePlan, VideoInfo
-from videollm.video import probe
 
 from .events import MediumView, SeenFrame
 
@@ -32,14 +31,14 @@ def look_at(model: VideoLLM, path: Path, options: ReadOptions) -> tuple[MediumVi
         UnreadableVideoError: The file cannot be read.
         ConfigError: A setting is out of range.
     """
-    info = probe(path)
     frames = read_frames(path, model.config.video, model.config.image.size, options)
+    assert frames.info is not None, "a file says something of itself"
     medium = encode_frames(model, frames, options.max_visual_tokens)
     pictures = tuple(
         SeenFrame(time_s, _jpeg(picture))
         for time_s, picture in zip(frames.plan.times_s, frames.frames_THW3, strict=True)
     )
-    return MediumView(path, info, pictures, medium.encoded.token_count, medium.notices), medium
+    return MediumView(path, frames.info, pictures, medium.encoded.token_count, medium.notices), medium
 
 
 def plan_look(model: VideoLLM, info: VideoInfo, options: ReadOptions) -> tuple[int, int]:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from videollm.commands.options import Debug
+
 _POCKET = "pocket"
-_EPILOG = """Examples:
+# The sign \b keeps the lines as they are written.
+_EPILOG = """\b
+Examples:
   videollm train pocket --out runs/pocket          the built-in model, from nothing
   videollm train align --config configs/pocket/align.yaml --out runs/align steps=200 optimizer.lr=5e-4
-  videollm train instruct --config my.yaml --out runs/mine --resume
-"""
+  videollm train instruct --config my.yaml --out runs/mine --resume"""
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +43,9 @@ def train(
         bool, typer.Option("--dry-run", help="Check and print the settings, train nothing.")
     ] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores by default.")] = None,
+    debug: Debug = False,
 ) -> None:
-    """Trains one stage of a model, or the built-in model from nothing."""
+    """Train one stage of a model, or the built-in model from nothing."""
     from videollm.errors import ConfigError
 
     from .config import load_settings

@@ -17,6 +17,7 @@ import difflib
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,6 +38,7 @@ Media: TypeAlias = "Source | Frames | Medium | EncodedVideo"
 _MARK = "<video>\n"
 # Share of the context that older turns must leave free for an answer.
 _ANSWER_SHARE = 4
+_NOTHING_TO_SEE = "there is no video or image in this conversation yet: the answer rests on nothing seen"
 
 
 class VideoChat:
@@ -256,12 +258,16 @@ class VideoChat:
             return self._processor.fit_context(messages, self.videos, context - 1)
 
     def _media_notices(self) -> tuple[str, ...]:
-        """What is to be said of media that no answer has spoken of yet."""
-        longest_s = self.model.config.video.trained_max_s
-        lengths = tuple(
-            notice for medium in self._untold for notice in _length_notice(medium.encoded, longest_s)
+        """What is to be said of media that no answer has spoken of yet, or of their absence."""
+        if not self._media and not self._turns:
+            return (_NOTHING_TO_SEE,)
+        trained = self.model.config.video
+        of_each = (
+            (*medium.notices, *_length_notice(medium.encoded, trained.trained_max_s))
+            for medium in self._untold
         )
-        return (*(notice for medium in self._untold for notice in medium.notices), *lengths)
+        of_all = _number_notice(len(self._media), trained.trained_max_videos) if self._untold else ()
+        return (*chain.from_iterable(of_each), *of_all)
 
     def _close(self) -> None:
         if self._open is not None:
@@ -310,4 +316,12 @@ def _length_notice(encoded: EncodedVideo, longest_s: float | None) -> Iterator[s
         yield (
             f"{os.path.basename(encoded.source) or 'this clip'} lasts {format_time(seconds)}, the model was trained on "
             f"clips up to {format_time(longest_s)}: times and counts may be wrong"
+        )
+
+
+def _number_notice(videos: int, most: int | None) -> Iterator[str]:
+    if most is not None and videos > most:
+        yield (
+            f"the model was trained on {most} {'video' if most == 1 else 'videos'} at a time, here are {videos}: "
+            "what it says may mix them up"
         )

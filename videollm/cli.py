@@ -1,15 +1,16 @@
 """``videollm <verb>``: finds the verbs, runs one, and turns errors into one line and an exit code.
 
-Answers go to stdout, everything else to stderr. Exit codes: 0 everything asked was done, 1 a batch failed in part,
-2 bad input, 130 interrupted. This module and those of the verbs import neither torch nor transformers until a verb
-runs, so ``videollm --help`` is quick.
+Answers go to stdout, everything else to stderr. Exit codes: 0 everything asked was done, 1 some of several things
+failed, 2 bad input, 130 interrupted. This module and those of the verbs import neither torch nor transformers until a
+verb runs, so ``videollm --help`` is quick.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
-from typing import Any
+import traceback
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -29,8 +30,9 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except VideoLLMError as error:
             if (ctx.obj or {}).get("debug"):
-                raise
-            print(f"error: {error}", file=sys.stderr)
+                traceback.print_exc()
+            else:
+                print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(2) from error
 
 
@@ -46,8 +48,26 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"videollm {version('videollm')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root(debug: Debug = False) -> None:
+def _root(
+    debug: Debug = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            callback=_print_version,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None:
     """Ask a video LLM about your videos, on your own machine."""
 
 

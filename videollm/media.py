@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,6 +25,7 @@ from .model.settings import VideoSettings
 from .values import EncodedVideo, FramePlan, VideoInfo
 from .video import decode_frames, plan_frames, probe
 from .video.paths import readable_path
+from .video.plan import check_counts, check_window
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,6 +41,8 @@ Source: TypeAlias = "str | os.PathLike[str] | Image | npt.NDArray[np.uint8]"
 # one from full size, small enough to bound memory and time.
 _DECODED_SIDES = 2
 _CACHE_BYTES = 256 << 20
+# "Up to 0:10" of a clip that lasts 9.97 s asks for nothing that is not there.
+_WINDOW_SLACK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class ReadOptions:
         max_frames: Most frames of one video.
         max_visual_tokens: Most rows of one video in the prompt.
         backend: ``"auto"``, ``"pyav"`` or ``"decord"``.
+
+    Raises:
+        ConfigError: A number is out of range whatever the medium is.
     """
 
     start_s: float | None = None
@@ -61,6 +67,10 @@ class ReadOptions:
     max_frames: int | None = None
     max_visual_tokens: int | None = None
     backend: Backend = "auto"
+
+    def __post_init__(self) -> None:
+        check_window(self.start_s, self.end_s)
+        check_counts(max_frames=self.max_frames, max_visual_tokens=self.max_visual_tokens, fps=self.fps)
 
     def plan(self, info: VideoInfo, video: VideoSettings) -> FramePlan:
         """Plans the frames of a file: by these options, and by a checkpoint's settings where they say nothing.
@@ -87,13 +97,15 @@ class Frames:
         frames_THW3: RGB, uint8, shape (T, H, W, 3).
         plan: The resolved plan of the T frames.
         source: Where they come from, for people.
-        notices: What the person should know: signs of damage.
+        info: What the file says of itself; ``None`` for a picture in memory.
+        notices: What the person should know: signs of damage, a window that reaches beyond the end.
         seconds: What reading cost.
     """
 
     frames_THW3: npt.NDArray[np.uint8]
     plan: FramePlan
     source: str = ""
+    info: VideoInfo | None = None
     notices: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -104,7 +116,7 @@ class Medium:
 
     Attributes:
         encoded: The medium as the language model sees it.
-        notices: What the person should know: signs of damage.
+        notices: What the person should know; see :class:`Frames`.
         read_s: Seconds that reading took; 0 from the cache.
         vision_s: Seconds that encoding took; 0 from the cache.
     """
@@ -132,14 +144,15 @@ def read_frames(source: Source, video: VideoSettings, image_size: int, options: 
     started = time.perf_counter()
     if not isinstance(source, str | os.PathLike):
         return _read_picture(source)
-    plan = options.plan(probe(source), video)
+    info = probe(source)
+    plan = options.plan(info, video)
     decoded = decode_frames(source, plan, backend=options.backend, max_side=_DECODED_SIDES * image_size)
-    damage = f"{Path(source).name} is damaged ({'; '.join(decoded.damage)}): what was lost cannot be seen"
     return Frames(
         frames_THW3=decoded.frames_THW3,
         plan=decoded.plan,
         source=os.fspath(source),
-        notices=(damage,) if decoded.damage else (),
+        info=info,
+        notices=(*_damage_notice(info, decoded.damage), *_window_notice(info, options.end_s)),
         seconds=time.perf_counter() - started,
     )
 
@@ -302,6 +315,16 @@ def content_hash(source: Source) -> str:
             known = (state, hashlib.file_digest(file, "blake2b").hexdigest())
         _HASHES[path] = known
     return known[1]
+
+
+def _damage_notice(info: VideoInfo, damage: tuple[str, ...]) -> Iterator[str]:
+    if damage:
+        yield f"{info.path.name} is damaged ({'; '.join(damage)}): what was lost cannot be seen"
+
+
+def _window_notice(info: VideoInfo, end_s: float | None) -> Iterator[str]:
+    if end_s is not None and info.kind == "video" and end_s > info.duration_s + _WINDOW_SLACK_S:
+        yield f"{info.path.name} ends at {info.duration_s:.1f} s, before the end of the window at {end_s:g} s"
 
 
 def _read_picture(picture: Image | npt.NDArray[np.uint8]) -> Frames:

@@ -296,3 +296,16 @@ def test_a_clip_longer_than_the_model_was_trained_on_is_pointed_out_once(
     assert "trained on clips up to 0:01: times and counts may be wrong" in notice
     assert chat.ask("And then?", **BRIEF).notices == ()
     assert VideoChat(model, clip_files[0], end_s=1.2).ask("What happens?", **BRIEF).notices == ()
+
+
+def test_more_videos_than_the_model_was_trained_on_are_pointed_out(
+    model: VideoLLM, clip_files: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = dataclasses.replace(model.config.video, trained_max_videos=1)
+    monkeypatch.setattr(model.config, "video", video)
+    chat = VideoChat(model, clip_files[0])
+    assert chat.ask("What happens?", **BRIEF).notices == ()
+    chat.add(clip_files[1])
+    (notice,) = chat.ask("And here?", **BRIEF).notices
+    assert "trained on 1 video at a time, here are 2" in notice
+    assert chat.ask("And then?", **BRIEF).notices == ()

@@ -30,9 +30,9 @@ def run(tiny_checkpoint: Path) -> Run:
 
 @pytest.fixture
 def start(repository: Path) -> Start:
-    """Starts the program as a process with pipes."""
+    """Starts the program as a process with pipes; ``path`` is where Python looks for modules first."""
 
-    def start(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+    def start(*arguments: str | Path, path: Path | None = None, **options: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "videollm", *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -40,7 +40,7 @@ def start(repository: Path) -> Start:
             stderr=subprocess.PIPE,
             text=True,
             cwd=repository,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})},
             **options,  # type: ignore[call-overload]
         )
 

@@ -84,6 +84,8 @@ def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_2(run: Run, tmp_pa
         (["{clip}", "Why?", "--device", "tpu"], "device 'tpu' cannot be used here"),
         (["{clip}", "Why?", "--start", "soon"], "expected seconds or m:ss"),
         (["{clip}", " "], "the question is empty"),
+        (["{clip}", "Why?", "--max-visual-tokens", "0"], "max_visual_tokens must be at least 1"),
+        (["{clip}", "Why?", "--start", "2", "--end", "1"], "the window must end after it starts"),
     ],
 )
 def test_mistakes_of_the_command_line_are_explained(
@@ -96,10 +98,32 @@ def test_mistakes_of_the_command_line_are_explained(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [["--temperature", "-1"], ["--fps", "0"], ["--start", "2", "--end", "1"], ["--max-visual-tokens", "0"]],
+)
+def test_mistakes_are_told_before_torch_is_imported(
+    start: Start, clip_files: Clips, tiny_checkpoint: Path, wrong: list[str], tmp_path: Path
+) -> None:
+    # A module of this name in front of the real one ends the program with another message.
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')", encoding="utf-8")
+    with start("ask", clip_files[0], "Why?", "--model", tiny_checkpoint, *wrong, path=tmp_path) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.startswith("error: ")
+
+
+def test_a_window_beyond_the_end_is_told(run: Run, clip_files: Clips) -> None:
+    result = run("ask", clip_files[0], "What happens?", *MODEL, "--end", "1:00")
+    assert result.exit_code == 0
+    assert "before the end of the window at 60 s" in result.stderr
+
+
 def test_debug_shows_where_an_error_came_from(start: Start, tmp_path: Path, tiny_checkpoint: Path) -> None:
     arguments = ("ask", tmp_path / "missing.mp4", "Why?", "--model", tiny_checkpoint)
     with start(*arguments, "--debug") as process:
         _, errors = process.communicate()
+    assert process.returncode == 2
     assert "Traceback (most recent call last)" in errors
     assert "UnreadableVideoError" in errors
 

@@ -45,7 +45,7 @@ def test_lines_after_quit_are_not_answered(run: Run, clip_files: Clips) -> None:
 
 
 def test_usage_and_help_go_to_stderr(run: Run, clip_files: Clips) -> None:
-    result = run("chat", clip_files[0], *MODEL, stdin="/usage\nWhat happens?\n/usage\n/whatever\n")
+    result = run("chat", clip_files[0], *MODEL, stdin="/usage\nWhat happens?\n/usage\n/help\n")
     assert "no answer yet" in result.stderr
     assert "visual tokens; prompt" in result.stderr
     assert "/add FILE..." in result.stderr
@@ -62,9 +62,20 @@ def test_a_mistake_does_not_end_the_conversation_but_is_told_in_the_end(
     assert result.exit_code == 1
 
 
-def test_one_may_talk_without_a_video(run: Run) -> None:
-    (answer,) = answers(run("chat", *MODEL, "--json", stdin="Hello!\n"))
-    assert answer["usage"]["frames"] == 0  # type: ignore[index]
+def test_unknown_and_incomplete_commands_say_what_is_wrong(run: Run, clip_files: Clips) -> None:
+    result = run("chat", clip_files[0], *MODEL, stdin="/whatever\n/add\n")
+    assert result.stderr.splitlines() == [
+        "error: there is no command /whatever; /help lists those there are",
+        "error: /add needs the name of a video or image: /add FILE...",
+    ]
+    assert result.exit_code == 1
+
+
+def test_one_may_talk_without_a_video_and_is_told_that_there_is_none(run: Run) -> None:
+    first, second = answers(run("chat", *MODEL, "--json", stdin="Hello!\nHow are you?\n"))
+    assert first["usage"]["frames"] == 0  # type: ignore[index]
+    assert "no video" in first["notices"][0]  # type: ignore[index]
+    assert second["notices"] == []
 
 
 def test_an_interrupt_stops_the_answer_and_not_the_program(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ def test_help_imports_neither_torch_nor_what_is_as_heavy(verb: list[str]) -> Non
 def test_every_verb_is_listed(run: Run) -> None:
     listed = run("--help").stdout
     assert all(verb in listed for verb in ("ask", "chat", "info", "evaluate"))
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").stdout == f"videollm {version('videollm')}\n"
 
 
 def test_without_a_verb_the_help_is_shown(run: Run) -> None:
@@ -85,12 +90,12 @@ def test_info_of_a_video_says_what_it_holds_and_would_cost(run: Run, clip_files:
     facts = json.loads(run(*arguments).stdout)
     assert facts["codec"] == "h264"
     assert facts["duration_s"] >= 2
-    (plan,) = (value for name, value in facts.items() if name.startswith("plan for"))
+    plan = facts["plan"]
     assert plan["frames"] == len(plan["times_s"])
-    assert plan["visual tokens"] <= 9
+    assert plan["visual_tokens"] <= 9
     answer = run("ask", clip_files[0], "Why?", "--model", "{model}", "--max-visual-tokens", "9", "--json")
     usage = json.loads(answer.stdout)["usage"]
-    assert (usage["frames"], usage["visual_tokens"]) == (plan["frames"], plan["visual tokens"])
+    assert (usage["frames"], usage["visual_tokens"]) == (plan["frames"], plan["visual_tokens"])
 
 
 def test_info_of_a_model_counts_its_parameters_by_component(run: Run, tiny_checkpoint: Path) -> None:
@@ -103,7 +108,7 @@ def test_info_of_a_model_counts_its_parameters_by_component(run: Run, tiny_check
     }
     assert facts["parameters"] == {"all": sum(counted.values()), **counted}
     assert facts["licence"] == "mit"
-    assert facts["what it sees"] == "A model with random weights. It sees nothing."
+    assert facts["what_it_sees"] == "A model with random weights. It sees nothing."
     assert facts["video"]["max_frames"] == 8
 
 

@@ -52,18 +52,18 @@ def ask(
 ) -> None:
     """Answer one question about videos and images."""
     from ..media import ReadOptions
+    from ..values import GenerationSettings
     from .startup import ModelOptions, given, open_chat, print_notices
 
     media, question = split_arguments(arguments)
+    settings = given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    GenerationSettings(**settings)  # before a model is loaded for nothing
     chat = open_chat(
         media,
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
     )
-    for piece in chat.stream(
-        question,
-        **given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed),
-    ):
+    for piece in chat.stream(question, **settings):
         if not as_json:
             print(piece, end="", flush=True)
     answer = chat.last_answer
@@ -80,11 +80,14 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str]:
     """Returns media and question; the question is the last argument, ``-`` stands for all of stdin.
 
     Raises:
-        ConfigError: One of the two is missing.
+        ConfigError: One of the two is missing, or the question is empty.
     """
     *media, question = arguments
     if not media or (question != "-" and Path(question).is_file()):
         raise ConfigError(
             f'the last argument is the question, got {question!r}; write: videollm ask clip.mp4 "…?"'
         )
-    return media, sys.stdin.read().strip() if question == "-" else question
+    asked = sys.stdin.read().strip() if question == "-" else question
+    if not asked.strip():
+        raise ConfigError("the question is empty; ask something")
+    return media, asked

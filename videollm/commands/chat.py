@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import VideoLLMError
+from ..errors import ConfigError, VideoLLMError
 from . import options
 
 if TYPE_CHECKING:
@@ -25,13 +25,24 @@ _HELP = """/add FILE...  look at more videos or images    /reset  start anew, th
 Ctrl-C stops a running answer."""
 
 
+# The sign \b keeps the lines as they are written.
+_EXAMPLES = """\b
+Examples:
+  videollm chat clip.mp4
+  videollm chat first.mp4 second.mp4 --max-visual-tokens 64
+  printf 'How many shots are there?\\nAnd objects?\\n' | videollm chat clip.mp4 --json"""
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verb."""
-    app.command("chat")(chat)
+    app.command("chat", epilog=_EXAMPLES)(chat)
 
 
 def chat(
-    media: Annotated[list[str] | None, typer.Argument(metavar="[VIDEO...]", help="Videos or images.")] = None,
+    media: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VIDEO", help="Videos or images; more can be added while talking."),
+    ] = None,
     model: options.Model = "pocket",
     start: options.Start = None,
     end: options.End = None,
@@ -55,14 +66,16 @@ def chat(
     /help lists what else can be typed.
     """
     from ..media import ReadOptions
+    from ..values import GenerationSettings
     from .startup import ModelOptions, given, open_chat
 
+    settings = given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    GenerationSettings(**settings)  # before a model is loaded for nothing
     conversation = open_chat(
         media or [],
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
     )
-    settings = given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
     session = Session(conversation, settings, as_json)
     for line in _lines():
         if not session.take(line):
@@ -104,16 +117,23 @@ class Session:
 
     def _command(self, text: str) -> None:
         name, _, rest = text.partition(" ")
-        if name == "/add" and rest.strip():
-            self.chat.add(_paths(rest))
+        if name == "/add":
+            self._add(rest)
         elif name == "/reset":
             self.chat.reset()
         elif name == "/undo":
             self.chat.undo()
         elif name == "/usage":
             _tell(_usage_line(self.chat))
-        else:
+        elif name == "/help":
             _tell(_HELP)
+        else:
+            raise ConfigError(f"there is no command {name}; /help lists those there are")
+
+    def _add(self, text: str) -> None:
+        if not text.strip():
+            raise ConfigError("/add needs the name of a video or image: /add FILE...")
+        self.chat.add(_paths(text))
 
     def _answer(self, question: str) -> None:
         from .startup import print_notices

@@ -15,9 +15,16 @@ from . import options
 TASKS = ("world",)
 
 
+# The sign \b keeps the lines as they are written.
+_EXAMPLES = """\b
+Examples:
+  videollm evaluate world --out runs/world
+  videollm evaluate world --model runs/mine/final --questions 210 --no-descriptions --json"""
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verb."""
-    app.command("evaluate")(evaluate)
+    app.command("evaluate", epilog=_EXAMPLES)(evaluate)
 
 
 def evaluate(

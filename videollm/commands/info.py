@@ -16,15 +16,23 @@ from . import options
 _PACKAGES = ("videollm", "torch", "transformers", "peft", "bitsandbytes", "av", "decord", "gradio")
 
 
+# The sign \b keeps the lines as they are written.
+_EXAMPLES = """\b
+Examples:
+  videollm info                                   what is installed
+  videollm info pocket                            what the built-in model is and sees
+  videollm info clip.mp4 --max-visual-tokens 64   what a video holds, and what it would cost"""
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verb."""
-    app.command("info")(info)
+    app.command("info", epilog=_EXAMPLES)(info)
 
 
 def info(
     subject: Annotated[
         str | None,
-        typer.Argument(metavar="[VIDEO|MODEL]", help="A file, 'pocket' or a checkpoint directory."),
+        typer.Argument(metavar="VIDEO|MODEL", help="A file, 'pocket' or a checkpoint directory."),
     ] = None,
     model: options.Model = "pocket",
     start: options.Start = None,
@@ -59,7 +67,7 @@ def describe_installation() -> dict[str, Any]:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in _PACKAGES},
         "devices": [*cuda, *mps, f"CPU with {torch.get_num_threads()} threads"],
-        "built-in model": "pocket" if (POCKET / "config.json").is_file() else "not in this installation",
+        "built_in_model": "pocket" if (POCKET / "config.json").is_file() else "not in this installation",
     }
 
 
@@ -79,10 +87,10 @@ def describe_model(name: str) -> dict[str, Any]:
         "model": name,
         "directory": found.base,
         **({"adapter": found.adapter} if found.adapter else {}),
-        "what it sees": card.summary or "its card does not say",
+        "what_it_sees": card.summary or "its card does not say",
         "licence": card.licence or "its card does not say",
         "parameters": {"all": sum(counts.values()), **counts},
-        "language model": {
+        "language_model": {
             "type": config["text_config"]["model_type"],
             "context": config["text_config"].get("max_position_embeddings"),
             "vocabulary": config["text_config"]["vocab_size"],
@@ -114,13 +122,14 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
     tokens = plan_tokens(plan, CompressorConfig.from_dict(config["compressor"]), budget, grid=(side, side))
     return {
         **dataclasses.asdict(found),
-        f"plan for {model}": {
+        "plan": {
+            "model": model,
             "frames": plan.frame_count,
             "segments": len(plan.segments),
             "start_s": plan.start_s,
             "end_s": plan.end_s,
             "times_s": [round(time, 3) for time in plan.times_s],
-            "visual tokens": tokens.total,
+            "visual_tokens": tokens.total,
         },
     }
 
@@ -135,7 +144,8 @@ def _version(package: str) -> str:
 def _listed(facts: dict[str, Any], indent: str = "") -> str:
     """Returns facts as an indented list for people."""
     lines = []
-    for name, value in facts.items():
+    for key, value in facts.items():
+        name = key.replace("_", " ")
         if isinstance(value, dict):
             lines.append(f"{indent}{name}:\n{_listed(value, indent + '  ')}")
         else:

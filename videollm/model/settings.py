@@ -29,6 +29,8 @@ class VideoSettings:
         max_visual_tokens: Most rows of one video in the prompt; ``None`` for as many as the compressor gives.
         trained_max_s: Longest video that the model was trained on, in seconds; ``None`` if that is not known. Longer
             ones work, and the person is told.
+        trained_max_videos: Most videos in one conversation that the model was trained on; ``None`` if that is not
+            known. More work, and the person is told.
     """
 
     fps: float = 2.0
@@ -37,6 +39,7 @@ class VideoSettings:
     max_segments: int = 16
     max_visual_tokens: int | None = None
     trained_max_s: float | None = None
+    trained_max_videos: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
@@ -46,6 +49,8 @@ class VideoSettings:
             at_least(self, 1, "max_visual_tokens")
         if self.trained_max_s is not None and not self.trained_max_s > 0:
             raise ConfigError(f"video.trained_max_s must be above 0, got {self.trained_max_s}")
+        if self.trained_max_videos is not None:
+            at_least(self, 1, "trained_max_videos")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ def plan_frames(
     Raises:
         ConfigError: A setting is out of range or the window holds nothing.
     """
-    _check_settings(fps, max_frames, frames_per_segment, max_segments)
+    check_counts(
+        max_frames=max_frames, frames_per_segment=frames_per_segment, max_segments=max_segments, fps=fps
+    )
     if info.kind == "image":
         return FramePlan((0.0,), ((0, 1),), 0.0, 0.0, kind="image")
     start, end = _window(info, start_s, end_s)
@@ -73,32 +75,47 @@ def resolve_plan(plan: FramePlan, times_s: Sequence[float | None]) -> FramePlan:
     return FramePlan(tuple(kept), tuple(segments), plan.start_s, plan.end_s, resolved=True, kind=plan.kind)
 
 
+def check_counts(*, fps: float | None = None, **counts: int | None) -> None:
+    """Checks how densely something is to be looked at; what is ``None`` is not checked.
+
+    Args:
+        fps: Frames per second, above 0.
+        **counts: Numbers that must be 1 or more, by their name.
+
+    Raises:
+        ConfigError: One of them is out of range.
+    """
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ConfigError(f"fps must be a number above 0, got {fps}")
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"{name} must be at least 1, got {count}")
+
+
+def check_window(start_s: float | None, end_s: float | None) -> None:
+    """Checks that a window can hold something, whatever the medium is.
+
+    Raises:
+        ConfigError: It starts before second 0 or ends before it starts.
+    """
+    start = 0.0 if start_s is None else start_s
+    if not (math.isfinite(start) and start >= 0):
+        raise ConfigError(f"the start of the window must be 0 s or later, got {start:g} s")
+    if end_s is not None and not end_s > start:
+        raise ConfigError(f"the window must end after it starts, got {start:g} s to {end_s:g} s")
+
+
 def _equal_runs(count: int, runs: int) -> tuple[tuple[int, int], ...]:
     return tuple((index * count // runs, (index + 1) * count // runs) for index in range(runs))
 
 
 def _window(info: VideoInfo, start_s: float | None, end_s: float | None) -> tuple[float, float]:
+    check_window(start_s, end_s)
     start = 0.0 if start_s is None else start_s
     end = info.duration_s if end_s is None else min(end_s, info.duration_s)
-    if not (math.isfinite(start) and start >= 0):
-        raise ConfigError(f"the start of the window must be 0 s or later, got {start:g} s")
-    if end_s is not None and not end_s > start:
-        raise ConfigError(f"the window must end after it starts, got {start:g} s to {end_s:g} s")
     if start > 0 and start >= info.duration_s:
         raise ConfigError(
             f"the window starts at {start:g} s but {info.path.name} lasts only {info.duration_s:.2f} s; "
             "choose an earlier start"
         )
     return start, end
-
-
-def _check_settings(fps: float, max_frames: int, frames_per_segment: int, max_segments: int) -> None:
-    if not (math.isfinite(fps) and fps > 0):
-        raise ConfigError(f"fps must be a number above 0, got {fps}")
-    for name, value in (
-        ("max_frames", max_frames),
-        ("frames_per_segment", frames_per_segment),
-        ("max_segments", max_segments),
-    ):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
