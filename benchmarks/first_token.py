@@ -21,8 +21,9 @@ from pathlib import Path
 
 import torch
 from first_token_ask import measure_ask
-from first_token_models import QUICK, Contender, Sizes, contenders
+from first_token_models import contenders
 from first_token_report import Figures, Line, ask_report, heading, judged, machine, models_report, summaries
+from first_token_setup import QUICK, Contender, Sizes
 
 THREADS = 2
 # The second question from a kept cache is short, so it is asked several times a round.

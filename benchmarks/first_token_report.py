@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 import transformers
-from first_token_models import INSTRUCTBLIP_FRAMES, INSTRUCTBLIP_QUERIES, Contender, Ours
+from first_token_models import INSTRUCTBLIP_FRAMES, INSTRUCTBLIP_QUERIES, Ours
+from first_token_setup import Contender
 
 Line = dict[str, Any]
 #: Seconds of all rounds by figure.

@@ -59,9 +59,9 @@ def data_directory() -> Path:
 
 def _prepare(directory: Path, seed: int) -> ExampleClip:
     clip = sample_clip(seed, "test")
-    shots = len(clip.shots)
-    title = f"{shots} {'shot' if shots == 1 else 'shots'}, {clock(clip.duration_s)}"
-    example = ExampleClip(directory / f"scene-{seed}.mp4", directory / f"scene-{seed}.png", title)
+    example = ExampleClip(
+        directory / f"scene-{seed}.mp4", directory / f"scene-{seed}.png", clock(clip.duration_s)
+    )
     if not example.path.exists():
         _render(clip, example)
     return example

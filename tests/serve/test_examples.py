@@ -18,7 +18,7 @@ def test_an_example_is_rendered_once_and_found_afterwards(tmp_path: Path) -> Non
     assert probe(example.path).duration_s == pytest.approx(clip.duration_s, abs=0.15)
     with Image.open(example.poster) as poster:
         assert poster.height == 180
-    assert example.title == f"{len(clip.shots)} shots, 0:06"
+    assert example.title == "0:06"
     written = example.path.stat().st_mtime_ns
     assert prepare_examples(tmp_path, seeds=[42]) == (example,)
     assert example.path.stat().st_mtime_ns == written

@@ -57,7 +57,7 @@ class VideoLLMConfig(PreTrainedConfig):
     prompt: Any = None
     placeholder_token_id: int = 0
     vision_layer: int = -2
-    vision_chunk_frames: int = 8
+    vision_chunk_frames: int = 4
 
     def __post_init__(self, **others: Any) -> None:
         _refuse_misspelt(others)

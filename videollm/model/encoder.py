@@ -40,7 +40,7 @@ class FrameEncoder(nn.Module):
     """
 
     def __init__(
-        self, config: CLIPVisionConfig, *, select_layer: int = -2, cls_layers: int = 0, chunk_frames: int = 8
+        self, config: CLIPVisionConfig, *, select_layer: int = -2, cls_layers: int = 0, chunk_frames: int = 4
     ) -> None:
         """Builds the tower with fresh weights.
 
