@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from videollm.model.modeling import VideoLLM
 
 _logger = logging.getLogger(__name__)
-_STOPPED = "Stopped before the answer began."
+#: What an answer says that was stopped before its first word.
+STOPPED = "Stopped before the answer began."
 _STUMBLED = "Something went wrong inside the program; its log on the server says what. You can go on asking."
 
 
@@ -76,6 +77,11 @@ class Conversation:
     def paths(self) -> list[Path]:
         """The files of the media, in order."""
         return [view.path for view in self._views]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the last work was stopped."""
+        return self._stop.is_set()
 
     def read(self, paths: Sequence[Path]) -> Iterator[Event]:
         """Reads further files; one that cannot be read is reported and left out."""
@@ -137,7 +143,7 @@ class Conversation:
         assert isinstance(pieces, Generator)
         with self._model_lock, closing(pieces):
             if self._stop.is_set():  # before the stream began: it has not heard of it
-                raise CancelledError(_STOPPED)
+                raise CancelledError(STOPPED)
             for piece in pieces:
                 self._write(text=self._turns[-1].text + piece)
                 yield TextPiece(piece)
@@ -152,7 +158,7 @@ class Conversation:
         media: list[Medium] = []
         for path in self.paths:
             if self._stop.is_set():
-                raise CancelledError(_STOPPED)
+                raise CancelledError(STOPPED)
             yield Reading(path)
             with self._model_lock:
                 view, medium = look_at(self._model, path, options)

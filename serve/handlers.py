@@ -67,7 +67,6 @@ class Handlers:
         if not question.strip():
             yield {self._page.session: session}
             return
-        yield {self._page.question: gr.update(value="")}
         yield from self._show(session, _turn(session, files, question.strip(), settings))
 
     def suggest(
@@ -99,7 +98,7 @@ class Handlers:
         return {**empty, page.usage: "", page.chat: [], page.session: session, **self._controls(busy=False)}
 
     def stop(self, session: ChatSession | None) -> None:
-        """Ends the running answer after the token it is at."""
+        """Ends the running work after the token or the file it is at."""
         if session:
             session.stop()
 
@@ -121,6 +120,8 @@ class Handlers:
             drawn = time.monotonic()
             yield self._change(session, event)
         last = {page.session: session, page.chat: messages(session.turns), **self._controls(busy=False)}
+        if not session.views:
+            last |= {page.receipt: "", **self._media(session)}
         if unreadable:  # the drop zone lists what the model sees, and nothing else
             last[page.files] = [str(view.path) for view in session.views] or None
         yield last
@@ -135,7 +136,7 @@ class Handlers:
             case Done(answer):
                 return {page.chat: messages(session.turns), page.usage: panel.usage(answer)}
             case Failed():
-                return {page.chat: messages(session.turns), **self._media(session)}
+                return {page.usage: "", page.chat: messages(session.turns), **self._media(session)}
             case TextPiece():
                 return {page.chat: messages(session.turns)}
 
@@ -176,8 +177,7 @@ def _turn(
     except ConfigError as error:
         yield session.refuse(question, str(error))
         return
-    yield from session.set_media(_paths(files), options)
-    yield from session.ask(question, options, **sampling)
+    yield from session.ask_about(_paths(files), question, options, **sampling)
 
 
 def _paths(files: Sequence[str] | None) -> list[Path]:

@@ -46,6 +46,11 @@ def reading(path: Path) -> str:
     return f'<p class="look reading" role="status">Reading {escape(path.name)} …</p>'
 
 
+def stopping() -> str:
+    """Returns the line shown from the wish to stop until the work has ended."""
+    return '<p class="usage" role="status">Stopping …</p>'
+
+
 def receipt(lines: Sequence[tuple[str, int, int]]) -> str:
     """Returns what the next answer would look at: for each medium its name, frames and most visual tokens."""
     return "".join(

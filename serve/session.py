@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from videollm.media import ReadOptions
 
-from .conversation import Conversation, Turn
+from .conversation import STOPPED, Conversation, Turn
 from .events import Event, MediumView
 from .looking import plan_look
 
@@ -53,16 +53,30 @@ class ChatSession:
         Files added behind those that are there are read and the conversation goes on; any other change begins a new
         one. A file that cannot be read is reported, and tried again only after it has been taken away.
         """
-        self._conversation.unreadable &= set(paths)
-        if self.holds(paths):
-            return
-        known = self._conversation.paths
-        if self._readable(paths)[: len(known)] != known:
-            self.clear()
-            known = []
-        if not known:
-            self._conversation.options = options
-        yield from self._while_open(self._conversation.read(self._readable(paths)[len(known) :]))
+        conversation = self._conversation_for(paths, options)
+        if unread := self._unread(paths):
+            yield from self._while_open(conversation.read(unread))
+
+    def ask_about(
+        self, paths: Sequence[Path], question: str, options: ReadOptions, **sampling: Any
+    ) -> Iterator[Event]:
+        """Makes these files the media of the conversation and answers a question; one stopped meanwhile is not asked.
+
+        Args:
+            paths: The files; see :meth:`set_media`.
+            question: The question.
+            options: How the media are looked at.
+            sampling: See :meth:`ask`.
+        """
+        conversation = self._conversation_for(paths, options)
+        if unread := self._unread(paths):
+            yield from self._while_open(conversation.read(unread))
+            if conversation is not self._conversation:
+                return
+            if conversation.stopped:
+                yield conversation.refuse(question, STOPPED)
+                return
+        yield from self.ask(question, options, **sampling)
 
     def ask(self, question: str, options: ReadOptions, **sampling: Any) -> Iterator[Event]:
         """Answers a question.
@@ -98,6 +112,19 @@ class ChatSession:
         """Forgets media, turns and what the model keeps of them."""
         left, self._conversation = self._conversation, self._new()
         left.stop()
+
+    def _conversation_for(self, paths: Sequence[Path], options: ReadOptions) -> Conversation:
+        """The conversation that goes on with these files: the present one, or a new one."""
+        self._conversation.unreadable &= set(paths)
+        known = self._conversation.paths
+        if self._readable(paths)[: len(known)] != known:
+            self.clear()
+        if not self._conversation.paths:
+            self._conversation.options = options
+        return self._conversation
+
+    def _unread(self, paths: Sequence[Path]) -> list[Path]:
+        return self._readable(paths)[len(self._conversation.paths) :]
 
     def _while_open(self, events: Iterator[Event]) -> Iterator[Event]:
         """Passes events on until the conversation is left: nobody wants to hear the rest."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from . import panel
 from .examples import ExampleClip
 from .handlers import Handlers, end_session
 from .service import ChatService
@@ -198,17 +199,20 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Seque
     }
     files.change(handlers.load, [*context, *widgets.look], **model_work)
     widgets.question.submit(handlers.ask, [*context, widgets.question, *settings], **model_work)
+    # At once: when the answer begins, which may be after others, the box may hold the next question.
+    widgets.question.submit(None, outputs=[widgets.question], js="() => ''", show_progress="hidden")
     chat.example_select(handlers.suggest, [*context, *settings], **model_work)
-    for retried in (widgets.retry.click, chat.retry):
-        retried(handlers.retry, [*context, *settings], **model_work)
+    widgets.retry.click(handlers.retry, [*context, *settings], **model_work)
 
     at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     page.load(handlers.open, outputs=[widgets.session], **at_once)
     widgets.question.stop(handlers.stop, [widgets.session], outputs=[], **at_once)
-    for undone in (widgets.undo.click, chat.undo):
-        undone(handlers.undo, [widgets.session], outputs=widgets.all_outputs, **at_once)
-    for cleared in (widgets.clear.click, chat.clear):
-        cleared(handlers.clear, [widgets.session], outputs=widgets.all_outputs, **at_once)
+    # In the browser, so that it comes before what the work says last: a file that is being read may take a while.
+    widgets.question.stop(
+        None, outputs=[widgets.usage], js=f"() => {panel.stopping()!r}", show_progress="hidden"
+    )
+    widgets.undo.click(handlers.undo, [widgets.session], outputs=widgets.all_outputs, **at_once)
+    widgets.clear.click(handlers.clear, [widgets.session], outputs=widgets.all_outputs, **at_once)
     for control in widgets.look:
         control.change(
             handlers.receipt, [widgets.session, *widgets.look], outputs=[widgets.receipt], **at_once

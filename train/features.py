@@ -126,7 +126,8 @@ def encoder_fingerprint(model: VideoLLM) -> str:
         digest.update(name.encode())
         digest.update(weight.float().numpy().tobytes())
     settings = model.config.to_dict()
-    kept = {key: settings[key] for key in ("image", "video")}
+    reading = {key: value for key, value in settings["video"].items() if not key.startswith("trained_")}
+    kept = {"image": settings["image"], "video": reading}
     kept["merging"] = {key: settings["compressor"][key] for key in ("kind", "merged_tokens", "merge_heads")}
     digest.update(json.dumps(kept, sort_keys=True).encode())
     return digest.hexdigest()

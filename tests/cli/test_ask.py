@@ -24,7 +24,8 @@ def test_the_answer_goes_to_stdout_and_nothing_else_does(
 ) -> None:
     result = run("ask", clip_files[0], "What happens?", *MODEL)
     expected = VideoChat(load_model(tiny_checkpoint), clip_files[0]).ask("What happens?", max_new_tokens=9)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, expected.text + "\n", "")
+    note = "note: the answer was cut short at 9 tokens: raise --max-new-tokens\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (0, expected.text + "\n", note)
 
 
 def test_json_carries_the_answer_with_its_costs(run: Run, clip_files: Clips) -> None:
@@ -40,6 +41,10 @@ def test_a_dash_reads_the_question_from_stdin(run: Run, clip_files: Clips) -> No
     typed = run("ask", clip_files[0], "What happens?", *MODEL)
     piped = run("ask", clip_files[0], "-", *MODEL, stdin="What happens?\n")
     assert piped.stdout == typed.stdout
+
+
+def test_a_question_may_be_longer_than_a_name_of_a_file(run: Run, clip_files: Clips) -> None:
+    assert run("ask", clip_files[0], "What happens? " * 24, *MODEL).exit_code == 0
 
 
 def test_window_rate_and_budget_are_kept_to(run: Run, clip_files: Clips) -> None:

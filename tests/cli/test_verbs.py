@@ -136,7 +136,16 @@ def test_evaluate_world_prints_the_figures_and_writes_the_files(run: Run, tmp_pa
     assert refused.exit_code == 2
     assert "--resume" in refused.stderr
     resumed = run(*arguments, "--pairs", "0", "--out", out, "--resume", "--json")
-    assert json.loads(resumed.stdout)["clips"] > 0
+    assert json.loads(resumed.stdout, parse_constant=pytest.fail)["clips"] > 0
+    assert "right lines of dense descriptions: not asked" in result.stdout
+
+
+def test_results_cannot_go_where_a_file_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        result = run("evaluate", "world", "--model", "{model}", "--questions", "21", "--out", out)
+        assert result.exit_code == 2
+        assert f"{out} cannot be made a directory" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,25 @@ def test_stop_ends_the_answer_between_two_tokens(session: ChatSession, clips: di
     assert answer_of(ask(session, "And then?")).answer.finish_reason != "cancelled"
 
 
+def test_stop_while_reading_leaves_the_question_unasked(session: ChatSession, clips: dict[str, Path]) -> None:
+    for event in (events := session.ask_about([clips["one.mp4"]], QUESTION, AS_IS)):
+        assert isinstance(event, Reading)
+        session.stop()
+        break
+    assert [type(event) for event in events] == [VideoReady, Failed]
+    assert session.turns[-1].question == QUESTION
+    assert "Stopped before" in session.turns[-1].text
+    answer_of(list(session.ask_about([clips["one.mp4"]], QUESTION, AS_IS, max_new_tokens=2)))
+
+
+def test_clear_while_reading_forgets_the_question_too(session: ChatSession, clips: dict[str, Path]) -> None:
+    events = session.ask_about([clips["one.mp4"]], QUESTION, AS_IS)
+    assert isinstance(next(events), Reading)
+    session.clear()
+    assert list(events) == []
+    assert session.turns == ()
+
+
 def test_stop_while_looking_again_leaves_the_question_unanswered(
     session: ChatSession, clips: dict[str, Path]
 ) -> None:

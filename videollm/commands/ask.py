@@ -73,7 +73,7 @@ def ask(
         if as_json
         else ""
     )
-    print_notices(answer.notices)
+    print_notices(answer)
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], str]:
@@ -83,7 +83,7 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str]:
         ConfigError: One of the two is missing, or the question is empty.
     """
     *media, question = arguments
-    if not media or (question != "-" and Path(question).is_file()):
+    if not media or (question != "-" and _is_file(question)):
         raise ConfigError(
             f'the last argument is the question, got {question!r}; write: videollm ask clip.mp4 "…?"'
         )
@@ -91,3 +91,10 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str]:
     if not asked.strip():
         raise ConfigError("the question is empty; ask something")
     return media, asked
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with characters that no name has
+        return False

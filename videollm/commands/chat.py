@@ -145,7 +145,7 @@ class Session:
         answer = self.chat.last_answer
         assert answer is not None
         print(json.dumps({"question": question, **answer.to_dict()}) if self.as_json else "", flush=True)
-        print_notices(answer.notices)
+        print_notices(answer)
 
 
 def _lines() -> Iterator[str]:

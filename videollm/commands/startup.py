@@ -15,6 +15,7 @@ from ..video.paths import readable_path
 if TYPE_CHECKING:
     from ..chat import VideoChat
     from ..model.modeling import VideoLLM
+    from ..values import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,13 @@ def open_chat(media: Sequence[str], model_options: ModelOptions, read_options: R
         )
 
 
-def print_notices(notices: Sequence[str]) -> None:
+def print_notices(answer: Answer) -> None:
     """Prints what the person should know besides the answer."""
-    for notice in notices:
+    for notice in answer.notices:
         print(f"note: {notice}", file=sys.stderr)
+    if answer.finish_reason == "length":
+        tokens = answer.usage.completion_tokens
+        print(f"note: the answer was cut short at {tokens} tokens: raise --max-new-tokens", file=sys.stderr)
 
 
 def given(**settings: Any) -> dict[str, Any]:

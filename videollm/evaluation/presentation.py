@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from .metrics import Interval
@@ -116,6 +117,8 @@ def _aligned(cell: str, width: int, column: int) -> str:
 
 
 def _with_interval(interval: Interval) -> str:
+    if math.isnan(interval.value):
+        return "not asked"
     return f"{_percent(interval.value)} {_range(interval)}"
 
 

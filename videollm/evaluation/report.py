@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +84,9 @@ class WorldReport:
     clips: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the report as plain JSON types."""
-        return dataclasses.asdict(self)
+        """Returns the report as plain JSON types; what was not asked is ``None``, since JSON has no "not a number"."""
+        facts: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        return facts
 
 
 def summarise(rows: Sequence[Row], settings: dict[str, Any], judge: Judge) -> WorldReport:
@@ -144,6 +146,18 @@ def _score(kind: str, rows: Sequence[Row], judge: Judge) -> KindScore:
 
 def _share(rows: Sequence[Row]) -> Interval:
     return wilson_interval(sum(row.right for row in rows), len(rows))
+
+
+def _without_nan(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _without_nan(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_without_nan(part) for part in value]
+        case float() if math.isnan(value):
+            return None
+        case _:
+            return value
 
 
 def _pair_shares(pairs: Sequence[Row]) -> dict[str, Interval]:

@@ -72,11 +72,16 @@ class RowFile:
         self, directory: Path, settings: dict[str, Any], *, resume: bool = False, overwrite: bool = False
     ) -> None:
         self._path, kept = directory / "rows.jsonl", directory / "settings.json"
-        if directory.exists() and any(directory.iterdir()) and not (resume or overwrite):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{directory} cannot be made a directory ({error.strerror}); choose another"
+            ) from error
+        if any(directory.iterdir()) and not (resume or overwrite):
             raise ConfigError(
                 f"{directory} is not empty: give --resume to go on there, or --overwrite to start anew"
             )
-        directory.mkdir(parents=True, exist_ok=True)
         if resume and kept.exists() and (found := json.loads(kept.read_text("utf-8"))) != settings:
             changed = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
             raise ConfigError(

@@ -199,7 +199,7 @@ def _room(context: int | None, prompt_tokens: int, max_new_tokens: int) -> int:
     if room < 1:
         raise ContextOverflowError(
             f"the prompt takes {prompt_tokens} tokens of the language model's context of {context}, "
-            "which leaves no room for an answer: lower max_visual_tokens or drop older turns"
+            "which leaves no room for an answer: shorten the question, lower max_visual_tokens or drop older turns"
         )
     return room
 
