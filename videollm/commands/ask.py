@@ -52,12 +52,12 @@ def ask(
 ) -> None:
     """Answer one question about videos and images."""
     from ..media import ReadOptions
-    from ..values import GenerationSettings
-    from .startup import ModelOptions, given, open_chat, print_notices
+    from .startup import ModelOptions, generation_settings, open_chat, print_notices
 
     media, question = split_arguments(arguments)
-    settings = given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
-    GenerationSettings(**settings)  # before a model is loaded for nothing
+    settings = generation_settings(
+        max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
+    )
     chat = open_chat(
         media,
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),

@@ -66,11 +66,11 @@ def chat(
     /help lists what else can be typed.
     """
     from ..media import ReadOptions
-    from ..values import GenerationSettings
-    from .startup import ModelOptions, given, open_chat
+    from .startup import ModelOptions, generation_settings, open_chat
 
-    settings = given(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
-    GenerationSettings(**settings)  # before a model is loaded for nothing
+    settings = generation_settings(
+        max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
+    )
     conversation = open_chat(
         media or [],
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),

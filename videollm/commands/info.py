@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -145,7 +146,7 @@ def _listed(facts: dict[str, Any], indent: str = "") -> str:
     """Returns facts as an indented list for people."""
     lines = []
     for key, value in facts.items():
-        name = key.replace("_", " ")
+        name = re.sub("_s$", " (s)", key).replace("_", " ")
         if isinstance(value, dict):
             lines.append(f"{indent}{name}:\n{_listed(value, indent + '  ')}")
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import find_model
 from ..media import ReadOptions, read_frames
+from ..values import GenerationSettings
 from ..video.paths import readable_path
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ def print_notices(answer: Answer) -> None:
         print(f"note: the answer was cut short at {tokens} tokens: raise --max-new-tokens", file=sys.stderr)
 
 
-def given(**settings: Any) -> dict[str, Any]:
-    """Returns the settings that were given, without those left at ``None``."""
-    return {name: value for name, value in settings.items() if value is not None}
+def generation_settings(**settings: Any) -> dict[str, Any]:
+    """Returns the settings that were given, without those left at ``None``.
+
+    Raises:
+        ConfigError: One is out of range; better told now than after a model was loaded for nothing.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    GenerationSettings(**given)
+    return given
