@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from videollm.values import FramePlan
 from .config import FeatureSettings
 
 SHARD_CLIPS = 64
+#: Kinds of compressor that keep every patch until they know the budget.
+UNMERGED = ("none", "pool", "qformer")
+_MERGING = ("merge_method", "merged_tokens", "merge_heads", "merge_share")
 
 
 def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *, workers: int = 1) -> None:
@@ -46,7 +50,13 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     """
     directory.mkdir(parents=True, exist_ok=True)
     video = dataclasses.asdict(model.config.video)
-    record = {"clips": wanted.model_dump(mode="json"), "encoder": encoder_fingerprint(model), "video": video}
+    record = {
+        "clips": wanted.model_dump(mode="json"),
+        "encoder": encoder_fingerprint(model),
+        "merging": merging_settings(model),
+        "memory_layers": model.config.compressor.memory_layers,
+        "video": video,
+    }
     _claim(directory, record)
     missing = [shard for shard in range(_shards(wanted)) if not _shard_path(directory, shard).exists()]
     for shard in missing:
@@ -74,16 +84,37 @@ class FeatureStore:
             raise DataError(
                 f"{directory}: no features here; make them with 'videollm train features'"
             ) from error
-        self.encoder: str = record["encoder"]
+        self._encoder: str = record["encoder"]
+        self._merging: dict[str, Any] = record["merging"]
+        self._memory_layers: int = record["memory_layers"]
         self.contents = FeatureSettings(**record["clips"])
         self._video = VideoSettings(**record["video"])
         self._directory = directory
         self._open: dict[int, Any] = {}
         self._orders: dict[int, np.ndarray] = {}
+        self._merge: Callable[[MergedSegments], MergedSegments] | None = None
         self._clips: dict[int, Clip] = {}  # sampling a clip costs more than asking a question about it
 
     def __len__(self) -> int:
         return self.contents.clips
+
+    def serve(self, model: VideoLLM) -> None:
+        """Prepares what :meth:`load` gives for a model: features of patches are merged as it merges.
+
+        Raises:
+            DataError: The features were made by another encoder, or merged in another way.
+        """
+        if self._encoder != encoder_fingerprint(model):
+            raise DataError(f"{self._directory} was made by another encoder than the model's")
+        if model.config.compressor.memory_layers > self._memory_layers:
+            raise DataError(f"{self._directory} has class tokens of only {self._memory_layers} layers")
+        wanted = merging_settings(model)
+        if self._merging != wanted and self._merging["kind"] not in UNMERGED:
+            raise DataError(
+                f"{self._directory} was merged with {self._merging}, the model merges with {wanted}; features of "
+                "kind none serve every model"
+            )
+        self._merge = None if self._merging == wanted else model.compressor.merge_patches
 
     def draw(self, sample: int, seed: int) -> int:
         """Returns the clip that the ``sample``-th training sample is about: all clips in turn, each round shuffled."""
@@ -109,9 +140,10 @@ class FeatureStore:
             self._open[shard] = safe_open(_shard_path(self._directory, shard), framework="pt")
         names = [field.name for field in dataclasses.fields(MergedSegments)]
         tensors = {name: self._open[shard].get_tensor(f"{index}/{name}") for name in names}
-        return MergedSegments.from_tensors(
+        segments = MergedSegments.from_tensors(
             {name: part.float() if part.dtype == torch.float16 else part for name, part in tensors.items()}
         )
+        return segments if self._merge is None else self._merge(segments)
 
 
 def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
@@ -120,17 +152,27 @@ def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
 
 
 def encoder_fingerprint(model: VideoLLM) -> str:
-    """Returns a hash of all that cached features depend on: the ViT's weights, how clips are read and merged."""
+    """Returns a hash of what the features of patches depend on: the ViT's weights, and how clips are read."""
     digest = hashlib.blake2b(digest_size=16)
     for name, weight in sorted(model.vision.state_dict().items()):
         digest.update(name.encode())
         digest.update(weight.float().numpy().tobytes())
     settings = model.config.to_dict()
     reading = {key: value for key, value in settings["video"].items() if not key.startswith("trained_")}
-    kept = {"image": settings["image"], "video": reading}
-    kept["merging"] = {key: settings["compressor"][key] for key in ("kind", "merged_tokens", "merge_heads")}
-    digest.update(json.dumps(kept, sort_keys=True).encode())
+    kept = {name: settings[name] for name in ("image", "vision_layer", "temporal")}
+    digest.update(json.dumps(kept | {"video": reading}, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def merging_settings(model: VideoLLM) -> dict[str, Any]:
+    """Returns the settings of the compressor that decide what is cached: those of its part without weights."""
+    config = model.config.compressor
+    kept: dict[str, Any] = {"kind": config.kind, "segments": config.segments}
+    if config.merges:
+        kept |= {name: getattr(config, name) for name in _MERGING}
+    if config.kind == "vq":
+        kept["codes"] = config.vq.codes
+    return kept
 
 
 class _RenderedClips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):

@@ -22,7 +22,6 @@ from torch.utils.data import Dataset
 
 from videollm.checkpoints import load_model
 from videollm.checkpoints.loading import quiet_peft
-from videollm.errors import DataError
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
@@ -33,7 +32,7 @@ from videollm.values import Message
 from .balance import KindBalance
 from .config import Alignment, Instruction, TuningSettings
 from .conversations import as_messages, describing, following, questioning
-from .features import FeatureStore, encoder_fingerprint
+from .features import FeatureStore
 from .loop import unwrap
 from .optimization import set_trainable
 from .task import Batch, Loss, passes, text_batch
@@ -61,13 +60,14 @@ class ClipConversations(Dataset[list[Batch]]):
             sample = index * self._settings.batch_size + position
             rng = random.Random(self._settings.seed * 1_000_003 + sample)
             number = self._store.draw(sample, self._settings.seed)
-            clip, plan = self._store.clip(number), self._store.plan(number)
-            token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng))
+            clip, video = self._store.clip(number), self._store.load(number)
+            plan = video.adapt(self._store.plan(number))
+            token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng), merged=video)
             layout = VisualLayout.of(plan, token_plan)
             rows.append(
                 self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False)
             )
-            videos.append(self._store.load(number))
+            videos.append(video)
             token_plans.append(token_plan)
         return [
             {
@@ -98,8 +98,7 @@ class TuningTask:
         self.model: VideoLLM = load_model(str(settings.model), device="cpu")
         self._processor = processor_of(self.model)
         store = FeatureStore(settings.features)
-        if store.encoder != encoder_fingerprint(self.model):
-            raise DataError(f"{settings.features} was made by another encoder than that of {settings.model}")
+        store.serve(self.model)
         self._peft: PeftModel | None = None
         trained = settings.trained
         if isinstance(settings, Instruction):

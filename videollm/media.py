@@ -83,6 +83,7 @@ class ReadOptions:
             fps=video.fps if self.fps is None else self.fps,
             max_frames=video.max_frames if self.max_frames is None else self.max_frames,
             frames_per_segment=video.frames_per_segment,
+            seconds_per_segment=video.seconds_per_segment,
             max_segments=video.max_segments,
             start_s=self.start_s,
             end_s=self.end_s,

@@ -1,5 +1,6 @@
 """Token plans: exact, within the budget, and made from the frame plan and settings alone."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videollm.errors import ConfigError
-from videollm.model.budget import plan_tokens, pool_cells
-from videollm.model.compressor_config import KINDS, CompressorConfig
+from videollm.model.budget import Scouting, plan_tokens, pool_cells
+from videollm.model.compressor_config import KINDS, CompressorConfig, VQConfig
 from videollm.values import FramePlan
 
 
@@ -30,11 +31,23 @@ configs = st.builds(
     merged_tokens=st.integers(1, 30),
     num_queries=st.integers(1, 20),
     memory_layers=st.integers(0, 6),
+    segments=st.sampled_from(["plan", "content"]),
+    budget_split=st.sampled_from(["even", "change"]),
+    vq=st.builds(VQConfig, codes=st.integers(1, 40), adaptive=st.booleans()),
 )
+by_plan = configs.filter(lambda config: not config.needs_scouting)
+of_segments = by_plan.filter(lambda config: config.kind != "vq")
 grids = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
-@given(plans(), configs, st.integers(1, 400), grids)
+@st.composite
+def scoutings(draw, plan):
+    """What might be found in the features of a plan's frames."""
+    changes = draw(st.lists(st.floats(0, 2), min_size=len(plan.segments), max_size=len(plan.segments)))
+    return Scouting(plan.segments, tuple(changes), draw(st.none() | st.integers(1, 40)))
+
+
+@given(plans(), by_plan, st.integers(1, 400), grids)
 def test_the_budget_is_never_exceeded_and_every_run_has_a_token(plan, config, budget, grid):
     try:
         planned = plan_tokens(plan, config, budget, grid=grid)
@@ -48,7 +61,7 @@ def test_the_budget_is_never_exceeded_and_every_run_has_a_token(plan, config, bu
     assert len(planned.counts) == len(planned.segments)
 
 
-@given(plans(), configs, st.none() | st.integers(100, 400), grids)
+@given(plans(), of_segments, st.none() | st.integers(100, 400), grids)
 def test_runs_are_whole_neighbouring_segments_joined_evenly(plan, config, budget, grid):
     if config.kind == "none":
         budget = None
@@ -63,7 +76,7 @@ def test_runs_are_whole_neighbouring_segments_joined_evenly(plan, config, budget
     assert (spans[0][0], spans[-1][1]) == (plan.spans_s[0][0], plan.spans_s[-1][1])
 
 
-@given(plans(), configs, grids)
+@given(plans(), of_segments, grids)
 def test_without_a_budget_every_segment_gets_the_most_there_is(plan, config, grid):
     planned = plan_tokens(plan, config, None, grid=grid)
     assert planned.segments == plan.segments
@@ -79,7 +92,7 @@ def test_without_a_budget_every_segment_gets_the_most_there_is(plan, config, gri
             )
 
 
-@given(plans(), configs.filter(lambda config: config.has_queries), st.integers(1, 400))
+@given(plans(), by_plan.filter(lambda config: config.has_queries), st.integers(1, 400))
 def test_kinds_with_queries_split_the_budget_evenly_and_need_no_grid(plan, config, budget):
     planned = plan_tokens(plan, config, budget)
     assert max(planned.counts) - min(planned.counts) <= 1
@@ -140,3 +153,53 @@ def test_pool_cells_are_as_many_as_fit(frames, rows, columns, limit):
 def test_pool_cells_are_square_where_they_can_be():
     assert pool_cells(2, 12, 12, 72) == (2, 6, 6)
     assert pool_cells(1, 12, 12, 16) == (1, 4, 4)
+
+
+@given(plans(), configs, st.none() | st.integers(1, 400), grids, st.data())
+def test_a_plan_by_content_is_an_upper_bound_until_it_is_scouted(plan, config, budget, grid, data):
+    if config.kind == "none":
+        budget = None
+    before = plan_tokens(plan, config, budget, grid=grid)
+    assert before.exact != config.needs_scouting
+    after = plan_tokens(plan, config, budget, grid=grid, scouting=data.draw(scoutings(plan)))
+    assert after.exact
+    assert after.total <= before.total
+    assert budget is None or before.total <= budget
+    assert min(after.counts) >= 1
+    if not config.needs_scouting:
+        assert after == before
+
+
+@given(plans(), configs.filter(lambda config: config.has_queries), st.integers(1, 400), st.data())
+def test_where_more_happens_there_are_no_fewer_tokens(plan, config, budget, data):
+    config = dataclasses.replace(config, budget_split="change")
+    scouting = data.draw(scoutings(plan))
+    planned = plan_tokens(plan, config, budget, scouting=scouting)
+    changes = scouting.changes_of(planned.segments)
+    by_change = [count for _, count in sorted(zip(changes, planned.counts, strict=True))]
+    assert all(
+        less <= more or a == b
+        for (a, less), (b, more) in pairwise(zip(sorted(changes), by_change, strict=True))
+    )
+    whole = min(budget - planned.memory, config.num_queries * len(planned.segments))
+    assert sum(planned.counts) == whole
+    more = plan_tokens(plan, config, budget + 1, scouting=scouting)
+    if (more.segments, more.memory) == (planned.segments, planned.memory):
+        assert all(few <= many for few, many in zip(planned.counts, more.counts, strict=True))
+
+
+def test_tokens_go_where_things_happen():
+    changes = tuple(0.0 if segment != 5 else 1.0 for segment in range(16))
+    config = CompressorConfig(memory_layers=0, num_queries=8, budget_split="change")
+    planned = plan_tokens(sixteen_pairs(), config, 30, scouting=Scouting(sixteen_pairs().segments, changes))
+    assert planned.counts[5] == 8
+    assert sum(planned.counts) == 30
+
+
+def test_a_codebook_gives_as_many_codes_as_the_video_deserves():
+    plan = sixteen_pairs()
+    config = CompressorConfig(kind="vq", memory_layers=2, vq=VQConfig(codes=20, adaptive=True))
+    segments, changes = plan.segments, (0.0,) * 16
+    for budget, codes, expected in ((None, 7, 7), (None, 30, 20), (10, 7, 7), (8, 7, 6), (None, None, 20)):
+        planned = plan_tokens(plan, config, budget, grid=(3, 3), scouting=Scouting(segments, changes, codes))
+        assert (planned.segments, planned.counts) == (((0, 32),), (expected,))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from videollm.errors import ConfigError
-from videollm.model.merging import average_groups, memory_tokens, merge_runs, merge_schedule, merge_tokens
+from videollm.model.merging import average_groups, memory_tokens, merge_schedule, merge_tokens
 
 GRID = 2**16
 
@@ -232,24 +232,6 @@ def test_gradients_pass_to_every_token_by_its_share():
     merged.tokens.sum().backward()
     shares = sizes / merged.sizes.gather(1, merged.sources)
     torch.testing.assert_close(tokens.grad, shares[..., None].expand_as(tokens).double())
-
-
-def test_runs_of_different_lengths_merge_as_if_each_were_alone():
-    lengths, targets = [12, 7, 12, 1, 12], [5, 7, 5, 1, 3]
-    tokens, sizes, positions = seeded(13, 44, 6), torch.arange(1.0, 45), seeded(14, 44, 3)
-    merged = merge_runs(tokens, lengths, targets, sizes=sizes, positions=positions, heads=2, share=0.4)
-    kept = 0
-    columns = [torch.split(column, lengths) for column in (tokens, sizes, positions, merged.sources)]
-    for run, weights, places, sources, target in zip(*columns, targets, strict=True):
-        alone = merge_tokens(
-            run[None], target, sizes=weights[None], positions=places[None], heads=2, share=0.4
-        )
-        part = slice(kept, kept + target)
-        torch.testing.assert_close(merged.tokens[part], alone.tokens[0])
-        torch.testing.assert_close(merged.sizes[part], alone.sizes[0])
-        torch.testing.assert_close(merged.positions[part], alone.positions[0])
-        assert torch.equal(sources - kept, alone.sources[0])
-        kept += target
 
 
 def test_groups_are_averaged_by_size():

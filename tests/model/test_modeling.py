@@ -7,6 +7,7 @@ import torch
 
 from videollm.errors import ConfigError, DataError
 from videollm.model import VideoLLM, VideoLLMConfig
+from videollm.model.compressor_config import KINDS
 from videollm.model.segments import MergedSegments
 from videollm.values import FramePlan, Message
 
@@ -183,13 +184,38 @@ class TestEncoding:
         assert video.segment_spans_s == planned.spans_s(plan)
         assert video.spans_K2.dtype == torch.float32
 
-    @pytest.mark.parametrize("kind", ["merge", "qformer", "merge+qformer", "pool", "none"])
+    @pytest.mark.parametrize("kind", KINDS)
     def test_every_kind_of_compressor_reaches_the_language_model(
         self, make_model, noise, plan, kind, inputs_of
     ):
         model = make_model(compressor={"kind": kind})
         video = model.encode_video(noise(), plan)
         assert video.tokens_KD.shape == (model.plan_tokens(plan).total, model.config.hidden_size)
+        batch = model.processor(QUESTION, [video])
+        assert model.generate(**inputs_of(batch), max_new_tokens=2).shape[1] > batch["input_ids"].shape[1]
+
+    @pytest.mark.parametrize(
+        "compressor",
+        [
+            {"segments": "content"},
+            {"budget_split": "change"},
+            {"kind": "vq", "vq": {"codes": 8, "adaptive": True}},
+        ],
+    )
+    def test_by_content_there_are_at_most_as_many_tokens_as_planned(
+        self, make_model, noise, plan, compressor, inputs_of
+    ):
+        model = make_model(compressor=compressor)
+        bound = model.plan_tokens(plan, 9)
+        video = model.encode_video(noise(), plan, max_visual_tokens=9)
+        merged = model.merge_video(noise(), plan)
+        exact = model.plan_tokens(plan, 9, merged=merged)
+        assert (bound.exact, exact.exact) == (False, True)
+        assert video.token_count == exact.total <= bound.total <= 9
+        assert (video.memory, video.counts) == (exact.memory, exact.counts)
+        assert video.segment_spans_s == exact.spans_s(video.plan)
+        (rows,) = model.project_segments([merged], [exact])
+        torch.testing.assert_close(rows, video.tokens_KD)
         batch = model.processor(QUESTION, [video])
         assert model.generate(**inputs_of(batch), max_new_tokens=2).shape[1] > batch["input_ids"].shape[1]
 

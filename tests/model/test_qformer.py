@@ -9,8 +9,8 @@ import torch
 from videollm.errors import ConfigError
 from videollm.model.compressor_config import QFormerConfig
 from videollm.model.fourier import fourier_features
+from videollm.model.padding import PaddedSegments
 from videollm.model.qformer import SegmentQFormer
-from videollm.model.segments import PaddedSegments
 
 CONFIG = QFormerConfig(layers=3, hidden_size=20, heads=2, intermediate_size=28, cross_attention_every=2)
 WIDTH, QUERIES = 12, 5

@@ -1,20 +1,23 @@
 """The whole way from nothing to a model that answers, in small: every stage, by the shipped configs with overrides."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from videollm.checkpoints import load_model
+from videollm.errors import DataError
 from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.metrics import paired_interval
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import COLOURS
-from videollm_train.config import POCKET_CHAIN
-from videollm_train.features import FeatureStore
+from videollm_train.config import POCKET_CHAIN, FeatureSettings
+from videollm_train.features import FeatureStore, write_features
 from videollm_train.programs import make_pocket
 
 # One process trains; the others would only train the same again.
@@ -153,6 +156,32 @@ def test_cached_features_are_those_of_the_clip(chain):
     assert cached.runs_S2.tolist() == [list(run) for run in plan.segments]
     assert cached.sizes_M.sum() == plan.frame_count * 36
     assert len(cached.memory_LC) == model.config.compressor.memory_layers
+
+
+def test_features_of_patches_serve_every_compressor_and_merged_ones_only_their_own(chain, tmp_path):
+    out, _ = chain
+    model = load_model(str(out / "start"), device="cpu")
+    settings = FeatureSettings.model_validate(
+        {"stage": "features", "model": out / "start", "world": {"wishes": yaml.safe_load(WISHES)}, "clips": 2}
+    )
+    model.compressor.config = dataclasses.replace(model.config.compressor, kind="none")
+    model.config.compressor = model.compressor.config
+    write_features(model, settings, tmp_path / "patches", workers=0)
+    model = load_model(str(out / "start"), device="cpu")
+    write_features(model, settings, tmp_path / "merged", workers=0)
+    stores = [FeatureStore(tmp_path / name) for name in ("patches", "merged")]
+    for store in stores:
+        store.serve(model)
+    patches, merged = (store.load(1) for store in stores)
+    assert torch.equal(patches.lengths_S, merged.lengths_S)
+    assert torch.equal(patches.runs_S2, merged.runs_S2)
+    assert patches.sizes_M.sum() == merged.sizes_M.sum()
+    model.config.compressor = dataclasses.replace(model.config.compressor, merge_method="kmeans")
+    with pytest.raises(DataError, match="features of kind none serve every model"):
+        stores[1].serve(model)
+    model.config.compressor = dataclasses.replace(model.config.compressor, memory_layers=99)
+    with pytest.raises(DataError, match="class tokens of only"):
+        stores[0].serve(model)
 
 
 def test_every_stage_left_its_result(chain):

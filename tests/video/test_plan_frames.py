@@ -61,6 +61,32 @@ def test_frames_stand_in_the_middle_of_equal_spans() -> None:
     assert plan.segments == ((0, 1), (1, 3), (3, 5))
 
 
+@given(SECONDS, st.floats(0.01, 100), st.integers(1, 500), st.floats(0.01, 1e4), st.integers(1, 40))
+def test_segments_by_seconds_are_equal_spans_with_frames_in_them(
+    duration: float, fps: float, max_frames: int, seconds: float, max_segments: int
+) -> None:
+    plan = plan_frames(
+        info(duration),
+        fps=fps,
+        max_frames=max_frames,
+        seconds_per_segment=seconds,
+        max_segments=max_segments,
+    )
+    spans = min(max(-(-duration // seconds), 1), max_segments)
+    assert len(plan.segments) <= min(spans, plan.frame_count)
+    for first, past in plan.segments:
+        assert plan.times_s[past - 1] - plan.times_s[first] <= duration / spans * 1.001
+
+
+def test_a_segment_lasts_the_seconds_asked_for() -> None:
+    plan = plan_frames(info(10), fps=2, max_frames=100, seconds_per_segment=2.5)
+    assert plan.segments == ((0, 5), (5, 10), (10, 15), (15, 20))
+    sparse = plan_frames(info(10), fps=0.3, max_frames=100, seconds_per_segment=1)
+    assert sparse.segments == ((0, 1), (1, 2), (2, 3))
+    few = plan_frames(info(10), fps=2, max_frames=100, seconds_per_segment=1, max_segments=3)
+    assert few.segments == ((0, 7), (7, 13), (13, 20))
+
+
 def test_a_window_limits_the_plan_and_ends_with_the_file() -> None:
     plan = plan_frames(info(10), fps=1, max_frames=100, start_s=6, end_s=99)
     assert plan.times_s == (6.5, 7.5, 8.5, 9.5)
@@ -79,6 +105,8 @@ def test_an_image_gives_one_frame_at_second_zero() -> None:
         {"fps": float("nan")},
         {"max_frames": 0},
         {"frames_per_segment": 0},
+        {"seconds_per_segment": 0},
+        {"seconds_per_segment": float("inf")},
         {"max_segments": 0},
         {"start_s": -1},
         {"start_s": 10.5},

@@ -131,6 +131,7 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
             "end_s": plan.end_s,
             "times_s": [round(time, 3) for time in plan.times_s],
             "visual_tokens": tokens.total,
+            "visual_tokens_exact": tokens.exact,
         },
     }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .settings import ImageSettings as ImageSettings
     from .settings import ProjectorSettings as ProjectorSettings
     from .settings import PromptSettings as PromptSettings
+    from .settings import TemporalSettings as TemporalSettings
     from .settings import VideoSettings as VideoSettings
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "ProjectorSettings": "settings",
     "PromptCache": "generation",
     "PromptSettings": "settings",
+    "TemporalSettings": "settings",
     "VideoLLM": "modeling",
     "VideoLLMConfig": "configuration",
     "VideoLLMProcessor": "processing",

@@ -1,19 +1,25 @@
-"""The budget of visual tokens: how many each stretch of a video gets, known from the frame plan alone.
+"""The budget of visual tokens: how many each stretch of a video gets, known before the language model runs.
 
 A budget counts every row that is spliced into the prompt, memory tokens included. Neighbouring segments are
-joined until each has a token; nothing is ever cut afterwards.
+joined until each has a token; nothing is ever cut afterwards. Most compressors' counts follow from the frame plan
+alone. Where they follow what the video shows, the plan gives an upper bound, and a scouting pass over the features the
+exact numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..values import FramePlan
 from .compressor_config import CompressorConfig
+
+# Nothing happening still counts as this part of the mean change.
+_LEAST_CHANGE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,13 @@ class TokenPlan:
         segments: Half-open runs ``(first, past_last)`` of frame indices: the plan's segments, joined where the
             budget has less than one token for each.
         counts: Tokens of each run.
+        exact: Whether the counts are final; else ``total`` is an upper bound, and a scouting pass will say.
     """
 
     memory: int
     segments: tuple[tuple[int, int], ...]
     counts: tuple[int, ...]
+    exact: bool = True
 
     def __post_init__(self) -> None:
         assert len(self.segments) == len(self.counts), (
@@ -46,14 +54,38 @@ class TokenPlan:
         return dataclasses.replace(plan, segments=self.segments).spans_s
 
 
+@dataclass(frozen=True, slots=True)
+class Scouting:
+    """What a look at the features says about how many tokens a video deserves.
+
+    Attributes:
+        segments: Half-open runs of frame indices, as the frame plan's.
+        changes: How much happens in each of them: its frames' changes to the one before, summed.
+        codes: Codes that the video deserves; ``None`` where no codebook is sized.
+    """
+
+    segments: tuple[tuple[int, int], ...]
+    changes: tuple[float, ...]
+    codes: int | None = None
+
+    def changes_of(self, runs: tuple[tuple[int, int], ...]) -> list[float]:
+        """Sums the changes over runs of whole segments."""
+        parts = list(zip(self.segments, self.changes, strict=True))
+        return [
+            math.fsum(change for (first, past), change in parts if run[0] <= first and past <= run[1])
+            for run in runs
+        ]
+
+
 def plan_tokens(
     plan: FramePlan,
     config: CompressorConfig,
     budget: int | None = None,
     *,
     grid: tuple[int, int] | None = None,
+    scouting: Scouting | None = None,
 ) -> TokenPlan:
-    """Says how many tokens a video will become, before any frame is decoded.
+    """Says how many tokens a video will become: before any frame is decoded, or after a look at its features.
 
     Args:
         plan: The frames and segments.
@@ -61,22 +93,28 @@ def plan_tokens(
         budget: Most rows in all, at least 1; ``None`` for what the compressor gives at its best.
         grid: Rows and columns of the encoder's patches; needed by the kinds without queries, whose counts are
             bounded by the patches there are.
+        scouting: What the features say, of the segments of ``plan``; without it, the plan of a compressor that goes by
+            content is not ``exact``.
 
     Returns:
-        The plan; ``total`` never exceeds the budget.
+        The plan; ``total`` never exceeds the budget, and with scouting never what it was without.
 
     Raises:
         ConfigError: The budget is below 1, or kind ``"none"`` cannot meet it.
     """
     if budget is not None and budget < 1:
         raise ConfigError(f"max_visual_tokens must be at least 1, got {budget}")
-    if budget is None:
-        memory, segments = config.memory_layers, plan.segments
-        shares = [max(_limit(run, config, grid) for run in segments)] * len(segments)
-    else:
-        memory = min(config.memory_layers, budget // 4)
-        segments = _join(plan.segments, budget - memory)
-        shares = _even_parts(budget - memory, len(segments))
+    memory = config.memory_layers if budget is None else min(config.memory_layers, budget // 4)
+    room = None if budget is None else budget - memory
+    exact = scouting is not None or not config.needs_scouting
+    if config.kind == "vq":
+        return TokenPlan(
+            memory, ((0, plan.frame_count),), (_codes(plan, config, room, grid, scouting),), exact
+        )
+    segments = plan.segments if room is None else _join(plan.segments, room)
+    shares = _shares(segments, config, room, grid, scouting)
+    if not exact:
+        return TokenPlan(memory, segments, tuple(shares), exact)
     counts = tuple(_count(run, share, config, grid) for run, share in zip(segments, shares, strict=True))
     planned = TokenPlan(memory, segments, counts)
     if budget is not None and planned.total > budget:
@@ -85,6 +123,58 @@ def plan_tokens(
             "look at fewer frames or use another kind"
         )
     return planned
+
+
+def _codes(
+    plan: FramePlan,
+    config: CompressorConfig,
+    room: int | None,
+    grid: tuple[int, int] | None,
+    scouting: Scouting | None,
+) -> int:
+    """Codes of a video."""
+    limits = [_limit((0, plan.frame_count), config, grid), room]
+    if config.vq.adaptive and scouting is not None:
+        limits.append(scouting.codes)
+    return min(limit for limit in limits if limit is not None)
+
+
+def _shares(
+    segments: tuple[tuple[int, int], ...],
+    config: CompressorConfig,
+    room: int | None,
+    grid: tuple[int, int] | None,
+    scouting: Scouting | None,
+) -> list[int]:
+    """Rows of the budget that fall to each run."""
+    limits = [_limit(run, config, grid) for run in segments]
+    if config.segments == "content" and scouting is None:
+        limits = [_limit((0, segments[-1][1]), config, grid)] * len(segments)
+    if room is None:
+        return limits
+    if config.budget_split == "even" or config.kind == "none":
+        return _even_parts(room, len(segments))
+    changes = [0.0] * len(segments) if scouting is None else scouting.changes_of(segments)
+    return _proportional_parts(room, changes, limits)
+
+
+def _proportional_parts(whole: int, changes: Sequence[float], limits: Sequence[int]) -> list[int]:
+    """Deals out ``whole`` rows one by one, each to the run with the most change for the rows it has (D'Hondt).
+
+    Every run has one to begin with and none gets more than its limit. More rows never give a run fewer.
+    """
+    floor = _LEAST_CHANGE * math.fsum(changes) / len(changes) or 1.0
+    parts = [1] * len(changes)
+    waiting = [(-(change + floor) / 2, run) for run, change in enumerate(changes) if parts[run] < limits[run]]
+    heapq.heapify(waiting)
+    for _ in range(whole - len(parts)):
+        if not waiting:
+            break
+        _, run = heapq.heappop(waiting)
+        parts[run] += 1
+        if parts[run] < limits[run]:
+            heapq.heappush(waiting, (-(changes[run] + floor) / (parts[run] + 1), run))
+    return parts
 
 
 def pool_cells(frames: int, rows: int, columns: int, limit: int) -> tuple[int, int, int]:
@@ -134,7 +224,13 @@ def _limit(run: tuple[int, int], config: CompressorConfig, grid: tuple[int, int]
             f"the token counts of compressor kind {config.kind!r} depend on the patch grid; pass grid="
         )
     patches = (run[1] - run[0]) * math.prod(grid)
-    return patches if config.kind == "none" else min(config.merged_tokens, patches)
+    match config.kind:
+        case "none":
+            return patches
+        case "vq":
+            return min(config.vq.codes, patches)
+        case _:
+            return min(config.merged_tokens, patches)
 
 
 def _join(segments: tuple[tuple[int, int], ...], limit: int) -> tuple[tuple[int, int], ...]:

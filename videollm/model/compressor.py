@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +25,19 @@ from ..errors import ConfigError, DataError
 from ..values import FramePlan
 from .budget import TokenPlan, plan_tokens
 from .compressor_config import CompressorConfig
-from .merging import memory_tokens
+from .merging import memory_tokens, merge_tokens
+from .padding import PaddedSegments
 from .qformer import SegmentQFormer
-from .segments import MergedSegments, PaddedSegments
+from .quantization import cluster_tokens
+from .runs import Merge
+from .segments import MergedSegments
 from .sources import Sources, shares_from_attention
+from .vq_attention import VQAttention, occupancy_statistics
 
 __all__ = ["Compressed", "Compressor", "TokenPlan", "plan_tokens"]
+
+# Of the shuffled map that an ablation reads.
+_SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,19 +45,20 @@ class Compressed:
     """A compressed video.
 
     Attributes:
-        tokens_KD: Kept tokens: memory tokens first, then those of the segments in order of time.
+        tokens_KD: Kept tokens: memory tokens first, then those of the segments in order of time (codes of a codebook
+            in order of the first patch they stand for).
         sizes_K: Patches each token stands for, float32; they sum to T·P, memory tokens counting none.
         spans_K2: Start and end second of what each token stands for, float32.
-        counts: Tokens of each run of the token plan.
-        memory: Leading memory tokens.
+        token_plan: How many tokens stand for which frames.
+        plan: The frame plan with the segments that were compressed.
         sources: Which patches each token came from.
     """
 
     tokens_KD: Tensor
     sizes_K: Tensor
     spans_K2: Tensor
-    counts: tuple[int, ...]
-    memory: int
+    token_plan: TokenPlan
+    plan: FramePlan
     sources: Sources
 
 
@@ -88,17 +97,28 @@ class Compressor(nn.Module):
             if config.memory_layers:
                 self.memory_norm = nn.LayerNorm(encoder_width)
                 self.memory_projection = nn.Linear(encoder_width, self.width)
+        if config.kind == "vq" and config.vq.map != "none":
+            self.vq_attention = VQAttention(config.vq, width=encoder_width)
 
-    def plan_tokens(self, plan: FramePlan, budget: int | None = None) -> TokenPlan:
-        """Says how many tokens ``plan`` will give within ``budget``; see ``videollm.model.budget``."""
-        return plan_tokens(plan, self.config, budget, grid=self.grid)
+    def plan_tokens(
+        self, plan: FramePlan, budget: int | None = None, *, merged: MergedSegments | None = None
+    ) -> TokenPlan:
+        """Says how many tokens a video will give; see ``videollm.model.budget``.
+
+        Args:
+            plan: The frames and segments.
+            budget: Most rows in all.
+            merged: What :meth:`merge_only` gave, for a compressor that goes by content: without it the plan is an upper
+                bound.
+        """
+        if merged is None:
+            return plan_tokens(plan, self.config, budget, grid=self.grid)
+        vq = self.config.vq if self.config.kind == "vq" else None
+        scouting = merged.scout(vq.codes if vq and vq.adaptive else None)
+        return plan_tokens(merged.adapt(plan), self.config, budget, grid=self.grid, scouting=scouting)
 
     def forward(
-        self,
-        patches_TPC: Tensor,
-        cls_LTC: Tensor,
-        plan: FramePlan,
-        token_plan: TokenPlan,
+        self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan, budget: int | None = None
     ) -> Compressed:
         """Compresses one video.
 
@@ -106,15 +126,18 @@ class Compressor(nn.Module):
             patches_TPC: Patch features in raster order.
             cls_LTC: Class tokens of the last L hidden states, shallow before deep; L is ``config.memory_layers``.
             plan: The frames' times and segments.
-            token_plan: What :meth:`plan_tokens` said for this plan.
+            budget: Most tokens, memory tokens included.
 
         Returns:
-            Exactly ``token_plan.total`` tokens.
+            Exactly as many tokens as :meth:`plan_tokens` says, once it knows the merged segments.
 
         Raises:
-            DataError: Patches, class tokens and plans do not belong together.
+            ConfigError: The budget cannot be met.
+            DataError: Patches, class tokens and plan do not belong together.
         """
-        segments = self._arrange(self.merge_only(patches_TPC, cls_LTC, plan), token_plan)
+        merged = self.merge_only(patches_TPC, cls_LTC, plan)
+        token_plan = self.plan_tokens(plan, budget, merged=merged)
+        segments = self._arrange(merged, token_plan)
         rows, attention = self._read([segments], token_plan.counts, with_attention=True)
         shares = None
         if attention is not None:
@@ -125,13 +148,13 @@ class Compressor(nn.Module):
             tokens_KD=self._with_memory(segments, token_plan, rows),
             sizes_K=sources.sizes_K(),
             spans_K2=self._spans(segments, token_plan, plan),
-            counts=token_plan.counts,
-            memory=token_plan.memory,
+            token_plan=token_plan,
+            plan=merged.adapt(plan),
             sources=sources,
         )
 
     def merge_only(self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan) -> MergedSegments:
-        """The part without weights: merges each segment of the plan, whatever the budget.
+        """The part without weights: segments, merged or quantized, whatever the budget.
 
         Args:
             patches_TPC: Patch features in raster order.
@@ -139,14 +162,21 @@ class Compressor(nn.Module):
             plan: The frames' times and segments.
 
         Returns:
-            The segments' tokens: merged for kinds that merge, every patch for the others.
+            The segments' tokens: merged or quantized for kinds that do so, every patch for the others.
 
         Raises:
             DataError: Patches, class tokens and plan do not belong together.
         """
         self._check_inputs(patches_TPC, cls_LTC, plan)
         memory = memory_tokens(cls_LTC, self.config.memory_layers)
-        segments = MergedSegments.of_patches(patches_TPC, memory, plan, self.grid)
+        return self.merge_patches(MergedSegments.of_patches(patches_TPC, memory, plan, self.grid))
+
+    def merge_patches(self, segments: MergedSegments) -> MergedSegments:
+        """The same from segments in which every token still is a patch, such as a cache that serves several kinds."""
+        if self.config.segments == "content":
+            segments = segments.cut_by_content()
+        if self.config.kind == "vq":
+            return segments.quantize(min(self.config.vq.codes, len(segments.tokens_MC)))
         return self._merge(segments) if self.config.merges else segments
 
     def query(self, batch: Sequence[MergedSegments], token_plans: Sequence[TokenPlan]) -> list[Tensor]:
@@ -172,11 +202,11 @@ class Compressor(nn.Module):
         joined = merged.join(token_plan.segments)
         match self.config.kind:
             case "merge":
-                return joined.merge(
-                    token_plan.counts, heads=self.config.merge_heads, share=self.config.merge_share
-                )
+                return joined.merge(token_plan.counts, self._merge_method())
             case "merge+qformer":
                 return self._merge(joined)
+            case "vq":
+                return joined.quantize(token_plan.total - token_plan.memory)
             case "pool":
                 return joined.pool(token_plan.counts, self.grid)
             case _:
@@ -185,17 +215,44 @@ class Compressor(nn.Module):
     def _merge(self, segments: MergedSegments) -> MergedSegments:
         """Merges each segment into ``config.merged_tokens``; one that has no more stays as it is."""
         targets = [min(self.config.merged_tokens, length) for length in segments.lengths_S.tolist()]
-        return segments.merge(targets, heads=self.config.merge_heads, share=self.config.merge_share)
+        return segments.merge(targets, self._merge_method())
+
+    def _merge_method(self) -> Merge:
+        heads = self.config.merge_heads
+        if self.config.merge_method == "kmeans":
+            return partial(cluster_tokens, heads=heads)
+        return partial(merge_tokens, heads=heads, share=self.config.merge_share)
 
     def _read(
         self, videos: Sequence[MergedSegments], counts: Sequence[int], *, with_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Kept tokens of all segments one after the other, and where queries looked (if asked, and there are any)."""
+        if self.config.kind == "vq" and self.config.vq.map != "none":
+            return self._read_codes(videos), None
         if not self.config.has_queries:
             return torch.cat([segments.tokens_MC for segments in videos]), None
         found = self.qformer(PaddedSegments.of(videos), max(counts), with_attention=with_attention)
         leading = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
         return found.tokens_SKH[leading.to(found.tokens_SKH.device)], found.attention_SKM
+
+    def _read_codes(self, videos: Sequence[MergedSegments]) -> Tensor:
+        """Codes of all videos one after the other, with what their maps say written into them."""
+        padded = PaddedSegments.of(videos)
+        statistics = torch.cat([self._statistics(video) for video in videos])
+        padded_statistics = statistics.new_zeros(*padded.mask_SM.shape, statistics.shape[1])
+        padded_statistics[padded.mask_SM] = statistics
+        tokens: Tensor = self.vq_attention(padded.tokens_SMC, padded_statistics, padded.mask_SM)
+        return tokens[padded.mask_SM]
+
+    def _statistics(self, video: MergedSegments) -> Tensor:
+        """What the map of a video says of each of its codes."""
+        labels = video.sources_N
+        if self.config.vq.map == "random":
+            shuffle = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SHUFFLE_SEED))
+            labels = labels[shuffle.to(labels.device)]
+        start, end = video.spans_S2[0].tolist()
+        positions = video.patch_positions(self.grid)
+        return occupancy_statistics(labels, positions, len(video.sizes_M), (start, end), self.config.vq)
 
     def _with_memory(self, segments: MergedSegments, token_plan: TokenPlan, rows: Tensor) -> Tensor:
         """Puts the deepest memory tokens, in the width of ``rows``, before them."""

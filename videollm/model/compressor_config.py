@@ -10,8 +10,12 @@ from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
 
-CompressorKind = Literal["merge+qformer", "merge", "qformer", "pool", "none"]
+CompressorKind = Literal["merge+qformer", "merge", "vq", "qformer", "pool", "none"]
 KINDS: tuple[str, ...] = get_args(CompressorKind)
+MergeMethod = Literal["bipartite", "kmeans"]
+BudgetSplit = Literal["even", "change"]
+Segmentation = Literal["plan", "content"]
+CodeMap = Literal["full", "random", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,43 @@ class QFormerConfig:
             )
         if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
             raise ConfigError(f"qformer.dropout must be a number from 0 to below 1, got {self.dropout!r}")
-        periods = (self.shortest_period_s, self.longest_period_s)
-        if not (all(map(_is_number, periods)) and 0 < periods[0] < periods[1]):
-            raise ConfigError(
-                "qformer.shortest_period_s must be above 0 and below qformer.longest_period_s, "
-                f"got {periods[0]!r} and {periods[1]!r}"
-            )
+        check_periods("qformer", self.shortest_period_s, self.longest_period_s)
+
+
+@dataclass(frozen=True, slots=True)
+class VQConfig:
+    """The codebook of a whole video, and what its codes learn of where and when they were seen (kind ``"vq"``).
+
+    Attributes:
+        codes: Codes of a video, and so the most tokens it gives besides memory tokens.
+        adaptive: Whether a video gets as many codes as it deserves, the elbow of its error, and at most ``codes``. The
+            number is then known once the frames were encoded; before, there is an upper bound.
+        heads: Heads of the attention that writes places and times into the codes; they divide the encoder's width.
+        hidden_size: Inner width of the layers that read the statistics of a code.
+        time_bins: Stretches of the video for each of which a code's share and mean place are told.
+        place_bins: Rows and columns of the grid in whose cells a code's share is told.
+        time_frequencies: Frequencies by which seconds are written, as a sine and a cosine each.
+        shortest_period_s: Period of the highest of them in seconds.
+        longest_period_s: Period of the lowest in seconds.
+        map: ``"full"``; or what an ablation needs: ``"random"`` tells of a shuffled map, ``"none"`` gives the codes as
+            they are.
+    """
+
+    codes: int = 32
+    adaptive: bool = False
+    heads: int = 4
+    hidden_size: int = 256
+    time_bins: int = 8
+    place_bins: int = 4
+    time_frequencies: int = 24
+    shortest_period_s: float = 0.5
+    longest_period_s: float = 16384.0
+    map: CodeMap = "full"
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "codes", "heads", "hidden_size", "time_bins", "place_bins", "time_frequencies")
+        one_of(self, "vq", "map", CodeMap)
+        check_periods("vq", self.shortest_period_s, self.longest_period_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +111,43 @@ class CompressorConfig:
 
     Attributes:
         kind: ``"merge+qformer"`` merges similar patches and lets queries read what is left; ``"merge"`` and
-            ``"qformer"`` do one of the two; ``"pool"`` averages cells of a regular grid; ``"none"`` keeps every patch.
+            ``"qformer"`` do one of the two; ``"vq"`` makes one codebook of the whole video; ``"pool"`` averages cells
+            of a regular grid; ``"none"`` keeps every patch.
+        merge_method: ``"bipartite"`` soft matching, step by step (LongVLM), or seeded ``"kmeans"`` in each segment.
         merged_tokens: Tokens a segment is merged into before queries read it (kinds that merge); without queries also
             the most tokens a segment gives (kinds ``"merge"`` and ``"pool"``).
         merge_heads: The features are split into this many heads and averaged over them before they are compared.
-        merge_share: Largest part of the tokens that disappears in one merging step, above 0 and at most 0.5. LongVLM's
-            0.5 forces every second patch into another from the first step on; gentler steps let small things survive
-            and still take milliseconds.
+        merge_share: Largest part of the tokens that disappears in one step of bipartite merging, above 0 and at most
+            0.5. LongVLM's 0.5 forces every second patch into another from the first step on; gentler steps let small
+            things survive and still take milliseconds.
         num_queries: Learned queries, and so the most tokens a segment gives (kinds with queries).
         memory_layers: Global memory tokens: class tokens of this many last hidden states of the encoder, averaged
             over the video; 0 for none.
+        segments: ``"plan"`` keeps the segments of the frame plan, by frames or seconds; ``"content"`` draws as many
+            where the picture changes most.
+        budget_split: ``"even"`` gives every segment alike; ``"change"`` by how much happens in it. The counts are then
+            known once the frames were encoded; before, there is an upper bound.
         qformer: Sizes of the Q-Former (kinds with queries).
+        vq: The codebook (kind ``"vq"``).
     """
 
     kind: CompressorKind = "merge+qformer"
+    merge_method: MergeMethod = "bipartite"
     merged_tokens: int = 48
     merge_heads: int = 1
     merge_share: float = 0.25
     num_queries: int = 16
     memory_layers: int = 4
+    segments: Segmentation = "plan"
+    budget_split: BudgetSplit = "even"
     qformer: QFormerConfig = field(default_factory=QFormerConfig)
+    vq: VQConfig = field(default_factory=VQConfig)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"compressor.kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        one_of(self, "compressor", "kind", CompressorKind)
+        one_of(self, "compressor", "merge_method", MergeMethod)
+        one_of(self, "compressor", "segments", Segmentation)
+        one_of(self, "compressor", "budget_split", BudgetSplit)
         at_least(self, 1, "merged_tokens", "merge_heads", "num_queries")
         at_least(self, 0, "memory_layers")
         if not (_is_number(self.merge_share) and 0 < self.merge_share <= 0.5):
@@ -117,6 +165,13 @@ class CompressorConfig:
         """Whether a Q-Former makes the tokens."""
         return self.kind in ("qformer", "merge+qformer")
 
+    @property
+    def needs_scouting(self) -> bool:
+        """Whether it depends on what the video shows how many tokens there are of which part of it."""
+        if self.kind == "vq":
+            return self.vq.adaptive
+        return self.budget_split == "change" or self.segments == "content"
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain JSON types."""
         return dataclasses.asdict(self)
@@ -130,10 +185,11 @@ class CompressorConfig:
         """
         fields = dict(settings)
         check_names("compressor", cls, fields)
-        qformer = fields.get("qformer", {})
-        if not isinstance(qformer, QFormerConfig):
-            check_names("qformer", QFormerConfig, qformer)
-            fields["qformer"] = QFormerConfig(**qformer)
+        for name, part in (("qformer", QFormerConfig), ("vq", VQConfig)):
+            values = fields.get(name, {})
+            if not isinstance(values, part):
+                check_names(name, part, values)
+                fields[name] = part(**values)
         return cls(**fields)
 
 
@@ -143,6 +199,22 @@ def at_least(config: Any, minimum: int, *names: str) -> None:
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
             raise ConfigError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+
+
+def one_of(config: Any, owner: str, name: str, choices: Any) -> None:
+    """Raises ``ConfigError`` if the named field is none of the values of a ``Literal``."""
+    value, known = getattr(config, name), get_args(choices)
+    if value not in known:
+        raise ConfigError(f"{owner}.{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+def check_periods(owner: str, shortest: Any, longest: Any) -> None:
+    """Raises ``ConfigError`` unless the periods are numbers above 0 and the shortest is the shorter."""
+    if not (_is_number(shortest) and _is_number(longest) and 0 < shortest < longest):
+        raise ConfigError(
+            f"{owner}.shortest_period_s must be above 0 and below {owner}.longest_period_s, "
+            f"got {shortest!r} and {longest!r}"
+        )
 
 
 def _is_number(value: Any) -> bool:

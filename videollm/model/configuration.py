@@ -15,6 +15,7 @@ from .settings import (
     ImageSettings,
     ProjectorSettings,
     PromptSettings,
+    TemporalSettings,
     VideoSettings,
     read_settings,
     write_settings,
@@ -43,6 +44,8 @@ class VideoLLMConfig(PreTrainedConfig):
         placeholder_token_id: Id of ``prompt.placeholder`` in the tokenizer.
         vision_layer: Hidden state of the encoder that patches are read from: 0 is the embeddings, -1 the last layer.
         vision_chunk_frames: Frames that pass through the encoder together; the result does not depend on it.
+        temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for an encoder that sees each
+            frame on its own.
     """
 
     model_type: ClassVar[str] = "videollm"
@@ -58,6 +61,7 @@ class VideoLLMConfig(PreTrainedConfig):
     placeholder_token_id: int = 0
     vision_layer: int = -2
     vision_chunk_frames: int = 4
+    temporal: Any = None
 
     def __post_init__(self, **others: Any) -> None:
         _refuse_misspelt(others)
@@ -68,6 +72,8 @@ class VideoLLMConfig(PreTrainedConfig):
             if name == "image" and self.image is None:
                 self.image = ImageSettings(size=self.vision_config.image_size)
             setattr(self, name, read_settings(kind, name, getattr(self, name)))
+        if self.temporal is not None:
+            self.temporal = read_settings(TemporalSettings, "temporal", self.temporal)
         super().__post_init__(**others)  # type: ignore[no-untyped-call]
         self._check()
 
@@ -102,6 +108,7 @@ class VideoLLMConfig(PreTrainedConfig):
         values: dict[str, Any] = super().to_dict()
         for name in _SETTINGS:
             values[name] = write_settings(getattr(self, name))
+        values["temporal"] = None if self.temporal is None else write_settings(self.temporal)
         values["compressor"] = self.compressor.to_dict()
         for tower in self.sub_configs:
             # A path on the disk of whoever made the checkpoint.

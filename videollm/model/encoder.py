@@ -3,18 +3,26 @@
 As in LLaVA and LongVLM, patch features come from a late hidden state rather than the last one, whose patches were never
 trained to mean anything; class tokens of the last hidden states are kept for the global memory.
 
-Shapes: T frames, P patches a frame in raster order, C width, L class tokens (shallow before deep).
+    frames ─▶ embeddings, norm ─▶ layer 0 ─┬▶ temporal attention 0 ─▶ layer 1 ─┬▶ …
+              a few frames at a time       ╰── all frames, a few places at a time (an option)
+
+Shapes: T frames, P patches a frame in raster order, N patches and class token, C width, L class tokens (shallow before
+deep).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from ..errors import ConfigError
+from .settings import TemporalSettings
+from .temporal import TemporalAttention
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +43,20 @@ class FrameEncoder(nn.Module):
 
     Attributes:
         tower: transformers' vision model.
+        temporal: Temporal attention by the number of the tower's layer that it follows; empty where frames are seen
+            one by one.
         grid: Rows and columns of patches.
         width: Width C of the features.
     """
 
     def __init__(
-        self, config: CLIPVisionConfig, *, select_layer: int = -2, cls_layers: int = 0, chunk_frames: int = 4
+        self,
+        config: CLIPVisionConfig,
+        *,
+        select_layer: int = -2,
+        cls_layers: int = 0,
+        chunk_frames: int = 4,
+        temporal: TemporalSettings | None = None,
     ) -> None:
         """Builds the tower with fresh weights.
 
@@ -50,6 +66,7 @@ class FrameEncoder(nn.Module):
             cls_layers: How many of the last hidden states give their class token.
             chunk_frames: Frames that pass through the tower together. Few at a time stay in the processor's caches;
                 the result does not depend on it.
+            temporal: How frames look at one another between the tower's layers; ``None`` if they do not.
 
         Raises:
             ConfigError: A setting is out of range.
@@ -73,22 +90,68 @@ class FrameEncoder(nn.Module):
         self.grid = (size // patch, size // patch)
         self.width = config.hidden_size
         self.tower = CLIPVisionModel(config)
+        self.temporal = nn.ModuleDict()
+        if temporal is not None:
+            for layer in _temporal_layers(temporal, config.num_hidden_layers):
+                self.temporal[str(layer)] = TemporalAttention(temporal, self.width)
 
     def forward(self, frames_T3HW: Tensor) -> Patches:
         """Encodes frames.
 
         Args:
-            frames_T3HW: Normalised frames of the tower's size; cast to the tower's dtype.
+            frames_T3HW: Normalised frames of the tower's size; cast to the tower's dtype. With temporal attention all
+                frames of one video, in order of time.
 
         Returns:
             Their features, in the order of the frames.
         """
         frames = frames_T3HW.to(self.tower.dtype)
-        chunks = [self._encode(chunk) for chunk in torch.split(frames, self.chunk_frames)]
-        patches, classes = zip(*chunks, strict=True)
+        if self.temporal:
+            parts = [self._read(self._states(frames))]
+        else:
+            parts = [self._read(self._states_alone(chunk)) for chunk in frames.split(self.chunk_frames)]
+        patches, classes = zip(*parts, strict=True)
         return Patches(torch.cat(patches), torch.cat(classes, dim=1))
 
-    def _encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        states = self.tower(pixel_values=frames, output_hidden_states=True).hidden_states
-        classes = torch.stack([state[:, 0] for state in states])
-        return states[self.select_layer][:, 1:], classes[len(states) - self.cls_layers :]
+    def _states_alone(self, frames_T3HW: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states of frames that do not see one another, embeddings first, (T, N, C) each."""
+        states: tuple[Tensor, ...] = self.tower(
+            pixel_values=frames_T3HW, output_hidden_states=True
+        ).hidden_states
+        return states
+
+    def _states(self, frames_T3HW: Tensor) -> Iterator[Tensor]:
+        """Hidden states of frames that see one another, embeddings first, (T, N, C) each.
+
+        What transformers' ``CLIPVisionModel`` does, but for all frames one layer before the next.
+        """
+        tower = self.tower
+        states_TNC = self._in_chunks(lambda chunk: tower.pre_layrnorm(tower.embeddings(chunk)), frames_T3HW)
+        yield states_TNC
+        for number, layer in enumerate(tower.encoder.layers):
+            states_TNC = self._in_chunks(partial(layer, attention_mask=None), states_TNC)
+            if str(number) in self.temporal:
+                states_TNC = self.temporal[str(number)](states_TNC)
+            yield states_TNC
+
+    def _in_chunks(self, step: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        return torch.cat([step(chunk) for chunk in rows.split(self.chunk_frames)])
+
+    def _read(self, states: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Takes patches and class tokens of hidden states, (T, P, C) and (L, T, C), and lets go of the rest."""
+        count = len(self.tower.encoder.layers) + 1
+        classes = []
+        for number, state_TNC in enumerate(states):
+            classes.append(state_TNC[:, 0].clone())
+            if number == self.select_layer % count:
+                patches_TPC = state_TNC[:, 1:]
+        return patches_TPC, torch.stack(classes)[count - self.cls_layers :]
+
+
+def _temporal_layers(settings: TemporalSettings, depth: int) -> list[int]:
+    """Numbers of the tower's layers that temporal attention follows, 0 the first, in order."""
+    layers = range(depth) if settings.layers is None else settings.layers
+    for layer in layers:
+        if not -depth <= layer < depth:
+            raise ConfigError(f"temporal.layers must be from {-depth} to {depth - 1}, got {layer}")
+    return sorted({layer % depth for layer in layers})

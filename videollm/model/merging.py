@@ -16,9 +16,9 @@ Shapes: B batch, N tokens, M kept tokens, C width, P scalars carried along (time
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,8 +27,12 @@ from torch.nn import functional
 from ..errors import ConfigError
 
 _SIMILARITY_GRID = 2**16
-# Similarities held at once; 16 MiB of float32 stay in a cache, and a whole unsegmented video does not fill the memory.
-_MAX_SIMILARITIES = 2**22
+# Elements worked on at once. On the CPU similarities then stay in the cache between product and search, and copies stay
+# far below 32 MiB, from where on glibc maps fresh pages for each: touching those costs more than the arithmetic.
+_CPU_PART = 2**20
+_DEVICE_PART = 2**26
+# Smaller products are over before oneDNN has begun.
+_ONEDNN_PRODUCTS = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +120,8 @@ def merge_tokens(
     # Under autocast the similarities would silently become bfloat16.
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         weights = torch.ones(batch, count, device=tokens.device) if sizes is None else sizes.float()
-        metric = tokens.reshape(batch, count, heads, width // heads).float().mean(dim=2)
-        sources = _assign(metric * weights[..., None], weights, schedule)
+        metric = tokens if heads == 1 else _in_parts(partial(_mean_heads, heads=heads), tokens)
+        sources = _in_parts(partial(_assign, schedule=schedule), metric, weights)
     return average_groups(tokens, sources, target, sizes=weights, positions=positions)
 
 
@@ -139,8 +143,8 @@ def average_groups(
     group_sizes = _sum_groups(sizes[..., None], sources, count)
 
     def means(values: Tensor) -> Tensor:
-        weighted = values.to(torch.promote_types(values.dtype, torch.float32)) * sizes[..., None]
-        return _sum_groups(weighted, sources, count) / group_sizes
+        sums = _in_parts(partial(_weighted_sums, count=count), values, sources, sizes)
+        return sums / group_sizes
 
     return Merged(
         tokens=means(tokens).to(tokens.dtype),
@@ -148,68 +152,6 @@ def average_groups(
         positions=None if positions is None else means(positions),
         sources=sources,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MergedRuns:
-    """The outcome of :func:`merge_runs`: all runs one after the other.
-
-    Attributes:
-        tokens: (M, C), the kept tokens of all runs.
-        sizes: float32, (M,).
-        positions: float32, (M, P).
-        sources: Index among all M kept tokens for each of the N input tokens, int64, (N,).
-    """
-
-    tokens: Tensor
-    sizes: Tensor
-    positions: Tensor
-    sources: Tensor
-
-
-def merge_runs(
-    tokens: Tensor,
-    lengths: Sequence[int],
-    targets: Sequence[int],
-    *,
-    sizes: Tensor,
-    positions: Tensor,
-    heads: int = 1,
-    share: float = 0.5,
-) -> MergedRuns:
-    """Merges runs of different lengths, each on its own; runs of equal length and target share one batch.
-
-    Args:
-        tokens: The runs' tokens one after the other, (N, C).
-        lengths: Tokens of each run; they sum to N.
-        targets: Tokens to keep of each run.
-        sizes: (N,).
-        positions: (N, P).
-        heads: See :func:`merge_tokens`.
-        share: See :func:`merge_schedule`.
-
-    Returns:
-        The kept tokens in the order of the runs.
-
-    Raises:
-        ConfigError: As :func:`merge_tokens`.
-    """
-    alike = defaultdict(list)
-    for run, shape in enumerate(zip(lengths, targets, strict=True)):
-        alike[shape].append(run)
-    inputs = [torch.split(column, list(lengths)) for column in (tokens, sizes, positions)]
-    offsets = torch.tensor([0, *targets], device=tokens.device).cumsum(0)
-    pieces: dict[int, tuple[Tensor, ...]] = {}
-    for (_, target), runs in alike.items():
-        batch, weights, places = (torch.stack([column[run] for run in runs]) for column in inputs)
-        merged = merge_tokens(batch, target, sizes=weights, positions=places, heads=heads, share=share)
-        assert merged.positions is not None
-        sources = merged.sources + offsets[runs, None]
-        pieces.update(
-            zip(runs, zip(merged.tokens, merged.sizes, merged.positions, sources, strict=True), strict=True)
-        )
-    columns = zip(*(pieces[run] for run in range(len(lengths))), strict=True)
-    return MergedRuns(*(torch.cat(column) for column in columns))
 
 
 def memory_tokens(cls_LTC: Tensor, count: int) -> Tensor:
@@ -225,16 +167,35 @@ def memory_tokens(cls_LTC: Tensor, count: int) -> Tensor:
     return cls_LTC[cls_LTC.shape[0] - count :].mean(dim=1)
 
 
-def _assign(metric_sums: Tensor, sizes: Tensor, schedule: Sequence[int]) -> Tensor:
-    """Kept index of every token, (B, N). ``metric_sums`` is metric times size: cosines do not see the scale."""
-    batch, count, _ = metric_sums.shape
+def _part_size(tensor: Tensor) -> int:
+    return _CPU_PART if tensor.is_cpu else _DEVICE_PART
+
+
+def _in_parts(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
+    """Calls ``function`` with as many rows of the batches at once as make a part of the first one."""
+    rows = max(1, _part_size(batches[0]) // batches[0].shape[1:].numel())
+    if rows >= len(batches[0]):
+        return function(*batches)
+    parts = zip(*(batch.split(rows) for batch in batches), strict=True)
+    return torch.cat([function(*part) for part in parts])
+
+
+def _mean_heads(tokens: Tensor, *, heads: int) -> Tensor:
+    return tokens.reshape(*tokens.shape[:2], heads, -1).float().mean(dim=2)
+
+
+def _assign(metric: Tensor, sizes: Tensor, *, schedule: Sequence[int]) -> Tensor:
+    """Kept index of every token, (B, N)."""
+    batch, count, _ = metric.shape
     index = torch.arange(count, device=sizes.device)
     sources = index.expand(batch, count)
+    # Cosines do not see the scale, so sums over the merged tokens do for their means.
+    sums = metric.float() * sizes[..., None]
     for step in schedule:
-        groups = _match(metric_sums, step)
-        metric_sums = _sum_groups(metric_sums, groups, metric_sums.shape[1] - step)
+        groups = _match(sums, step)
+        sums = _sum_groups(sums, groups, sums.shape[1] - step)
         sources = groups.gather(1, sources)
-    kept = metric_sums.shape[1]
+    kept = sums.shape[1]
     totals = _sum_groups(torch.stack([sizes * index, sizes], dim=-1), sources, kept)
     order = (totals[..., 0] / totals[..., 1]).argsort(dim=1, stable=True)
     rank = torch.empty_like(order).scatter_(
@@ -247,7 +208,7 @@ def _match(metric: Tensor, step: int) -> Tensor:
     """One matching step: group of every token, (B, N), where the ``step`` closest even tokens join an odd one."""
     batch, count, _ = metric.shape
     metric = functional.normalize(metric, dim=-1)
-    similarity, partner = _best_partner(metric[:, 0::2], metric[:, 1::2])
+    similarity, partner = _best_partners(metric[:, 0::2], metric[:, 1::2])
     closest = similarity.argsort(dim=1, descending=True, stable=True)[:, :step]
     index = torch.arange(count, device=metric.device).expand(batch, count)
     leader = index.scatter(1, 2 * closest, 2 * partner.gather(1, closest) + 1)
@@ -255,25 +216,60 @@ def _match(metric: Tensor, step: int) -> Tensor:
     return rank.gather(1, leader)
 
 
-def _best_partner(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _best_partners(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Highest similarity of each row of ``a`` to the rows of ``b``, and the first row that reaches it; (B, Na) each."""
-    rows = max(1, _MAX_SIMILARITIES // (b.shape[0] * b.shape[1]))
-    transposed = b.transpose(1, 2)
-    found = [
-        torch.bmm(part, transposed).mul_(_SIMILARITY_GRID).round_().max(dim=2)
-        for part in torch.split(a, rows, dim=1)
-    ]
-    return torch.cat([best.values for best in found], dim=1), torch.cat(
-        [best.indices for best in found], dim=1
-    )
+    if a.shape[:2].numel() <= max(1, _part_size(a) // b.shape[1]):
+        return _first_highest(_products(a, b).mul_(_SIMILARITY_GRID).round_())
+    dim = 0 if len(a) > 1 else 1
+    halves = zip(a.chunk(2, dim), b.chunk(2) if dim == 0 else (b, b), strict=True)
+    highest, first = zip(*(_best_partners(*half) for half in halves), strict=True)
+    return torch.cat(highest, dim), torch.cat(first, dim)
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Products of the rows: (B, Na, C) and (B, Nb, C) give (B, Na, Nb)."""
+    # For single precision torch takes MKL, which leaves half of AVX-512 idle on AMD's processors; oneDNN does not.
+    onednn = a.is_cpu and len(a) == 1 and torch.backends.mkldnn.is_available()
+    if onednn and a.shape[1] * b.shape[1] >= _ONEDNN_PRODUCTS:
+        return functional.linear(a[0].to_mkldnn(), b[0]).to_dense()[None]
+    return torch.bmm(a, b.mT)
+
+
+def _first_highest(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum over the last dimension, and the first index that reaches it."""
+    # torch looks for the index one element at a time on the CPU.
+    index = torch.from_numpy(values.numpy().argmax(axis=-1)) if values.is_cpu else values.argmax(dim=-1)
+    return values.gather(-1, index.unsqueeze(-1)).squeeze(-1), index
 
 
 def _sum_groups(values: Tensor, groups: Tensor, count: int) -> Tensor:
     """Sum of the rows of each group: (B, N, ·) and group indices (B, N) give (B, count, ·)."""
     batch, _, width = values.shape
-    offsets = torch.arange(batch, device=values.device)[:, None] * count
-    index, rows = (groups + offsets).flatten(), values.flatten(0, 1)
+    index, rows = _flat_groups(groups, count), values.flatten(0, 1)
     out = values.new_zeros(batch * count, width)
     # On CUDA index_add adds in any order; index_put sorts first and so gives the same sum every time.
     summed = out.index_put((index,), rows, accumulate=True) if rows.is_cuda else out.index_add(0, index, rows)
     return summed.view(batch, count, width)
+
+
+def _weighted_sums(values: Tensor, groups: Tensor, weights: Tensor, *, count: int) -> Tensor:
+    """As :func:`_sum_groups` for rows times their weights (B, N), in float32 or wider; no copy is made of wide rows."""
+    batch, _, width = values.shape
+    index = _flat_groups(groups, count)
+    order = index.argsort(stable=True)
+    members = torch.bincount(index, minlength=batch * count)
+    rows = values.flatten(0, 1).to(torch.promote_types(values.dtype, torch.float32))
+    sums = functional.embedding_bag(
+        order,
+        rows,
+        members.cumsum(0) - members,
+        mode="sum",
+        per_sample_weights=weights.take(order).to(rows.dtype),
+    )
+    return sums.view(batch, count, width)
+
+
+def _flat_groups(groups: Tensor, count: int) -> Tensor:
+    """Indices of groups in a batch, (B, N), as indices among the groups of all its rows, (B * N,)."""
+    offsets = torch.arange(0, len(groups) * count, count, device=groups.device)
+    return (groups + offsets[:, None]).flatten()

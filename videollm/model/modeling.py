@@ -31,7 +31,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from ..errors import CheckpointError, DataError
+from ..errors import DataError
 from ..values import EncodedVideo, FramePlan
 from .budget import TokenPlan
 from .compressor import Compressor
@@ -41,9 +41,7 @@ from .preprocessing import prepare_frames
 from .processing import VideoLLMProcessor
 from .projector import Projector
 from .segments import MergedSegments
-
-# Most key names that an error about a checkpoint lists.
-_NAMED_KEYS = 8
+from .strictness import refuse_other_weights
 
 
 class VideoLLM(PreTrainedModel, GenerationMixin):
@@ -78,6 +76,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             select_layer=config.vision_layer,
             cls_layers=config.compressor.memory_layers,
             chunk_frames=config.vision_chunk_frames,
+            temporal=config.temporal,
         )
         self.compressor = Compressor(
             config.compressor, encoder_width=self.vision.width, grid=self.vision.grid
@@ -94,15 +93,17 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         self._no_split_modules = {
             *(self._no_split_modules or ()),
             *(self.vision.tower._no_split_modules or ()),
+            "TemporalAttention",
         }
 
     def _init_weights(self, module: nn.Module) -> None:
         """Fresh weights, all in one place.
 
-        The towers and the Q-Former's transformer initialise themselves, as transformers does. In compressor and
-        projector linear maps are normal with the language model's ``initializer_range`` as standard deviation (0.02
-        unless it says otherwise) and zero bias, norms are the identity, and queries are normal with 0.2, so that
-        the time added to them does not drown their differences.
+        The towers and the Q-Former's transformer initialise themselves, as transformers does. In compressor,
+        projector and temporal attention linear maps are normal with the language model's ``initializer_range`` as
+        standard deviation (0.02 unless it says otherwise) and zero bias, norms are the identity, the gate of temporal
+        attention is 0, and queries are normal with 0.2, so that the time added to them does not drown their
+        differences.
         """
         super()._init_weights(module)  # type: ignore[no-untyped-call]
 
@@ -129,7 +130,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             pretrained_model_name_or_path, *inputs, output_loading_info=True, **options
         )
         model, info = loaded
-        _refuse_other_weights(str(pretrained_model_name_or_path), info)
+        refuse_other_weights(str(pretrained_model_name_or_path), info)
         return (model, info) if wants_info else model
 
     def attach(self, processor: VideoLLMProcessor) -> None:
@@ -285,18 +286,23 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             expanded[1]["visual_tokens"] = visual_tokens
         return expanded
 
-    def plan_tokens(self, plan: FramePlan, max_visual_tokens: int | None = None) -> TokenPlan:
-        """Says how many visual tokens a video will take, before any frame is decoded.
+    def plan_tokens(
+        self, plan: FramePlan, max_visual_tokens: int | None = None, *, merged: MergedSegments | None = None
+    ) -> TokenPlan:
+        """Says how many visual tokens a video will take: before any frame is decoded, or once it is merged.
 
         Args:
             plan: The frame plan.
             max_visual_tokens: Most rows in the prompt; ``None`` for the configuration's default.
+            merged: What :meth:`merge_video` gave; with it the plan is exact even if the compressor goes by content.
 
         Raises:
             ConfigError: The budget cannot be met.
         """
-        budget = self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
-        return self.compressor.plan_tokens(plan, budget)
+        return self.compressor.plan_tokens(plan, self._budget(max_visual_tokens), merged=merged)
+
+    def _budget(self, max_visual_tokens: int | None) -> int | None:
+        return self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
 
     def encode_video(
         self,
@@ -322,11 +328,15 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             ConfigError: The budget cannot be met.
             DataError: The frames are not those of the plan.
         """
-        token_plan = self.plan_tokens(plan, max_visual_tokens)
+        self.plan_tokens(
+            plan, max_visual_tokens
+        )  # refuses a budget that cannot be met before the work begins
         with torch.no_grad(), _evaluating(self.vision, self.compressor, self.projector):
             patches = self.vision(self._prepared(frames_T3HW))
-            compressed = self.compressor(patches.patches_TPC, patches.cls_LTC, plan, token_plan)
+            budget = self._budget(max_visual_tokens)
+            compressed = self.compressor(patches.patches_TPC, patches.cls_LTC, plan, budget)
             tokens = self.projector(compressed.tokens_KD)
+        token_plan, plan = compressed.token_plan, compressed.plan
         return EncodedVideo(
             tokens_KD=tokens,
             spans_K2=compressed.spans_K2.float(),
@@ -384,7 +394,8 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
 
     def _hash(self, tensors: dict[str, Tensor]) -> str:
         config = self.config.to_dict()
-        settings = {name: config[name] for name in ("image", "compressor", "projector", "vision_layer")}
+        names = ("image", "compressor", "projector", "vision_layer", "temporal")
+        settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for name, tensor in sorted(tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -401,24 +412,6 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
                 "use the processor's prepare_frames"
             )
         return frames_T3HW.to(self.device)
-
-
-def _refuse_other_weights(name: str, info: dict[str, Any]) -> None:
-    mismatched = [
-        f"{key} {tuple(found)} instead of {tuple(wanted)}" for key, found, wanted in info["mismatched_keys"]
-    ]
-    problems = [
-        f"{len(keys)} {kind} ({', '.join(sorted(keys)[:_NAMED_KEYS])}{', …' if len(keys) > _NAMED_KEYS else ''})"
-        for kind, keys in (
-            ("missing", list(info["missing_keys"])),
-            ("unexpected", list(info["unexpected_keys"])),
-            ("of the wrong shape", mismatched),
-        )
-        if keys
-    ]
-    problems += [str(message) for message in info.get("error_msgs", ())]
-    if problems:
-        raise CheckpointError(f"{name} does not hold the weights of this model: {'; '.join(problems)}")
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from transformers import Blip2QFormerConfig, Blip2QFormerModel
 from ..errors import ConfigError
 from .compressor_config import QFormerConfig
 from .fourier import fourier_features
-from .segments import PaddedSegments
+from .padding import PaddedSegments
 
 # Rows and columns run from 0 to 1; the longest period keeps both ends of a frame apart.
 _SHORTEST_PLACE, _LONGEST_PLACE = 1 / 16, 2.0

@@ -15,8 +15,11 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..values import FramePlan
-from .budget import pool_cells
-from .merging import average_groups, merge_runs
+from .budget import Scouting, pool_cells
+from .merging import average_groups
+from .quantization import choose_count, quantize
+from .runs import Merge, merge_runs
+from .segmentation import frame_changes, segments_by_change
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,8 @@ class MergedSegments:
         spans_S2: Start and end of each segment in seconds, float32.
         memory_LC: Class tokens averaged over the video, shallow before deep.
         sources_N: Which token each patch went into, int64; patches in order of frame, row and column.
+        times_T: Seconds of the frames, float32.
+        changes_T: How much each frame differs from the one before (see ``frame_changes``), float32.
     """
 
     tokens_MC: Tensor
@@ -43,6 +48,8 @@ class MergedSegments:
     spans_S2: Tensor
     memory_LC: Tensor
     sources_N: Tensor
+    times_T: Tensor
+    changes_T: Tensor
 
     @classmethod
     def of_patches(
@@ -66,12 +73,48 @@ class MergedSegments:
         return cls(
             tokens_MC=patches_TPC.flatten(0, 1),
             sizes_M=torch.ones(count, device=device),
-            positions_M3=_positions(plan, *grid).to(device),
+            positions_M3=_positions(torch.tensor(plan.times_s, dtype=torch.float32, device=device), *grid),
             lengths_S=torch.tensor([(past - first) * patches for first, past in plan.segments]),
             runs_S2=torch.tensor(plan.segments),
             spans_S2=torch.tensor(plan.spans_s, device=device),
             memory_LC=memory_LC,
             sources_N=torch.arange(count, device=device),
+            times_T=torch.tensor(plan.times_s, dtype=torch.float32, device=device),
+            changes_T=frame_changes(patches_TPC),
+        )
+
+    def cut_by_content(self) -> MergedSegments:
+        """As many segments, drawn where the picture changes most; every token must still be one patch."""
+        runs = segments_by_change(self.changes_T, len(self.runs_S2))
+        patches = len(self.tokens_MC) // len(self.times_T)
+        video_end = self.spans_S2[-1:, 1]
+        starts = self.times_T[[first for first, _ in runs]]
+        starts[0] = self.spans_S2[0, 0]
+        return replace(
+            self,
+            lengths_S=torch.tensor([(past - first) * patches for first, past in runs]),
+            runs_S2=torch.tensor(runs),
+            spans_S2=torch.stack([starts, torch.cat([starts[1:], video_end])], dim=1),
+        )
+
+    def adapt(self, plan: FramePlan) -> FramePlan:
+        """Returns ``plan`` with the segments that these are."""
+        return replace(plan, segments=tuple((first, past) for first, past in self.runs_S2.tolist()))
+
+    def scout(self, most_codes: int | None = None) -> Scouting:
+        """Says what these tokens tell about how many of them the video deserves.
+
+        Args:
+            most_codes: Most codes of a codebook; ``None`` if there is none to size.
+        """
+        changes = self.changes_T.tolist()
+        codes = None
+        if most_codes is not None:
+            codes = choose_count(self.tokens_MC, most_codes, sizes_N=self.sizes_M)
+        return Scouting(
+            tuple((first, past) for first, past in self.runs_S2.tolist()),
+            tuple(math.fsum(changes[first:past]) for first, past in self.runs_S2.tolist()),
+            codes,
         )
 
     def to_tensors(self, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
@@ -123,19 +166,18 @@ class MergedSegments:
             spans_S2=torch.stack([self.spans_S2[group][[0, -1], [0, 1]] for group in groups]),
         )
 
-    def merge(self, targets: Sequence[int], *, heads: int, share: float) -> MergedSegments:
-        """Merges the similar tokens of each segment until as many are left as its target says; see ``merge_runs``."""
+    def merge(self, targets: Sequence[int], merge: Merge) -> MergedSegments:
+        """Merges the similar tokens of each segment until as many are left as its target says.
+
+        Args:
+            targets: Tokens to keep of each segment.
+            merge: How; see ``merge_runs``.
+        """
         lengths = self.lengths_S.tolist()
         if list(targets) == lengths:
             return self
         merged = merge_runs(
-            self.tokens_MC,
-            lengths,
-            targets,
-            sizes=self.sizes_M,
-            positions=self.positions_M3,
-            heads=heads,
-            share=share,
+            self.tokens_MC, lengths, targets, sizes=self.sizes_M, positions=self.positions_M3, merge=merge
         )
         return replace(
             self,
@@ -145,6 +187,28 @@ class MergedSegments:
             lengths_S=torch.tensor(targets),
             sources_N=merged.sources[self.sources_N],
         )
+
+    def quantize(self, count: int) -> MergedSegments:
+        """Clusters the tokens of the whole video into codes, which are one segment then."""
+        whole = self.join(((0, len(self.times_T)),))
+        if count == len(self.tokens_MC):
+            return whole
+        codebook = quantize(self.tokens_MC, count, sizes_N=self.sizes_M)
+        means = average_groups(
+            self.positions_M3[None], codebook.labels_N[None], count, sizes=self.sizes_M[None]
+        )
+        return replace(
+            whole,
+            tokens_MC=codebook.codes_KC,
+            sizes_M=codebook.sizes_K,
+            positions_M3=means.tokens[0],
+            lengths_S=torch.tensor([count]),
+            sources_N=codebook.labels_N[self.sources_N],
+        )
+
+    def patch_positions(self, grid: tuple[int, int]) -> Tensor:
+        """Second, row and column (centres, from 0 to 1) of every patch, float32, (N, 3)."""
+        return _positions(self.times_T, *grid)
 
     def pool(self, counts: Sequence[int], grid: tuple[int, int]) -> MergedSegments:
         """Averages the cells of a regular grid in each segment; every token must still be one patch.
@@ -189,53 +253,11 @@ class MergedSegments:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PaddedSegments:
-    """Segments of one or many videos side by side, padded to the longest.
-
-    Attributes:
-        tokens_SMC: Tokens; zero in the padding.
-        sizes_SM: Patches each token stands for; 1 in the padding, so that its logarithm is finite.
-        positions_SM3: Mean second, row and column.
-        mask_SM: True where there is a token.
-        spans_S2: Start and end of each segment in seconds.
-    """
-
-    tokens_SMC: Tensor
-    sizes_SM: Tensor
-    positions_SM3: Tensor
-    mask_SM: Tensor
-    spans_S2: Tensor
-
-    @classmethod
-    def of(cls, batch: Sequence[MergedSegments]) -> PaddedSegments:
-        """Lines up all segments of all videos, video after video."""
-        lengths = torch.cat([video.lengths_S for video in batch])
-        mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(batch[0].tokens_MC.device)
-
-        def pad(columns: Sequence[Tensor], fill: float) -> Tensor:
-            rows = torch.cat(list(columns))
-            padded = rows.new_full((*mask.shape, *rows.shape[1:]), fill)
-            padded[mask] = rows
-            return padded
-
-        return cls(
-            tokens_SMC=pad([video.tokens_MC for video in batch], 0),
-            sizes_SM=pad([video.sizes_M for video in batch], 1),
-            positions_SM3=pad([video.positions_M3 for video in batch], 0),
-            mask_SM=mask,
-            spans_S2=torch.cat([video.spans_S2 for video in batch]),
-        )
-
-
-def _positions(plan: FramePlan, rows: int, columns: int) -> Tensor:
+def _positions(times_T: Tensor, rows: int, columns: int) -> Tensor:
     """Second, row and column (centres, from 0 to 1) of every patch, (N, 3)."""
-    axes = (
-        torch.tensor(plan.times_s, dtype=torch.float32),
-        (torch.arange(rows) + 0.5) / rows,
-        (torch.arange(columns) + 0.5) / columns,
-    )
-    return torch.cartesian_prod(*axes)
+    device = times_T.device
+    row, column = ((torch.arange(n, device=device) + 0.5) / n for n in (rows, columns))
+    return torch.cartesian_prod(times_T, row, column).view(-1, 3)
 
 
 def _cell_of_patch(frames: int, rows: int, columns: int, count: int) -> Tensor:

@@ -25,6 +25,7 @@ class VideoSettings:
         fps: Frames looked at in each second.
         max_frames: Most frames of one video, however long it is.
         frames_per_segment: Frames that are compressed together.
+        seconds_per_segment: Seconds that are compressed together, instead of a number of frames.
         max_segments: Most segments of one video.
         max_visual_tokens: Most rows of one video in the prompt; ``None`` for as many as the compressor gives.
         trained_max_s: Longest video that the model was trained on, in seconds; ``None`` if that is not known. Longer
@@ -36,6 +37,7 @@ class VideoSettings:
     fps: float = 2.0
     max_frames: int = 32
     frames_per_segment: int = 2
+    seconds_per_segment: float | None = None
     max_segments: int = 16
     max_visual_tokens: int | None = None
     trained_max_s: float | None = None
@@ -45,6 +47,8 @@ class VideoSettings:
         if not 0 < self.fps < float("inf"):
             raise ConfigError(f"video.fps must be above 0, got {self.fps}")
         at_least(self, 1, "max_frames", "frames_per_segment", "max_segments")
+        if self.seconds_per_segment is not None and not 0 < self.seconds_per_segment < float("inf"):
+            raise ConfigError(f"video.seconds_per_segment must be above 0, got {self.seconds_per_segment}")
         if self.max_visual_tokens is not None:
             at_least(self, 1, "max_visual_tokens")
         if self.trained_max_s is not None and not self.trained_max_s > 0:
@@ -122,6 +126,47 @@ class ProjectorSettings:
         at_least(self, 1, "layers")
         if self.hidden_size is not None:
             at_least(self, 1, "hidden_size")
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalSettings:
+    """Temporal soft attention in the frame encoder, see :mod:`.temporal`.
+
+    Its weights are ``vision.temporal.N``, beside the tower's ``vision.tower.encoder.layers.N``. A checkpoint without
+    them does not load into a model with them: assemble the model anew from its towers (``videollm train assemble``), or
+    give the old weights to a fresh ``VideoLLM(config)`` with ``load_state_dict(weights, strict=False)``. Until the
+    gate has learned, it then computes what it did.
+
+    Attributes:
+        hidden_size: Width of queries and keys, of all heads together.
+        heads: Attention heads; they divide ``hidden_size`` and the encoder's width.
+        layers: The encoder's layers that it follows, 0 the first and -1 the last; ``None`` for all.
+        window_frames: How many frames away a frame may look, in one layer; ``None`` for all of the video, at a cost
+            that grows with the square of its frames.
+    """
+
+    hidden_size: int = 256
+    heads: int = 8
+    layers: tuple[int, ...] | None = None
+    window_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "hidden_size", "heads")
+        if self.hidden_size % self.heads:
+            raise ConfigError(
+                f"temporal.heads must divide temporal.hidden_size {self.hidden_size}, got {self.heads}"
+            )
+        if self.window_frames is not None:
+            at_least(self, 1, "window_frames")
+        if self.layers is not None:
+            object.__setattr__(self, "layers", _layers(self.layers))
+
+
+def _layers(layers: Any) -> tuple[int, ...]:
+    numbers = tuple(layers) if isinstance(layers, list | tuple) else ()
+    if not numbers or not all(type(number) is int for number in numbers):
+        raise ConfigError(f"temporal.layers must be a list of layer numbers, or null for all, got {layers!r}")
+    return numbers
 
 
 def read_settings(kind: type[Settings], name: str, values: Settings | Mapping[str, Any] | None) -> Settings:

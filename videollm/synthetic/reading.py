@@ -51,6 +51,7 @@ def plan_clip(clip: Clip, video: VideoSettings) -> FramePlan:
         fps=video.fps,
         max_frames=video.max_frames,
         frames_per_segment=video.frames_per_segment,
+        seconds_per_segment=video.seconds_per_segment,
         max_segments=video.max_segments,
     )
     return resolve_plan(wanted, [math.floor(time * clip.fps) / clip.fps for time in wanted.times_s])

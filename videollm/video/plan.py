@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ..errors import ConfigError
 from ..values import FramePlan, VideoInfo
@@ -15,6 +16,7 @@ def plan_frames(
     fps: float,
     max_frames: int,
     frames_per_segment: int = 2,
+    seconds_per_segment: float | None = None,
     max_segments: int = 16,
     start_s: float | None = None,
     end_s: float | None = None,
@@ -23,13 +25,15 @@ def plan_frames(
 
     Midpoints, because a span's middle stands for it better than its edge, and no frame falls on a fade at the very
     start or end. The segments are S = clamp(ceil(T / ``frames_per_segment``), 1, ``max_segments``) runs of frames whose
-    lengths differ by at most one. A still image gives one frame at second 0.
+    lengths differ by at most one; or, by seconds, those of S = clamp(ceil(window / ``seconds_per_segment``), 1,
+    ``max_segments``) equal spans in which there are frames. A still image gives one frame at second 0.
 
     Args:
         info: What :func:`~videollm.video.probe` said about the file.
         fps: Frames to look at per second of the window.
         max_frames: Most frames to look at.
         frames_per_segment: Frames that one segment should hold.
+        seconds_per_segment: Seconds that one segment should hold, instead of frames.
         max_segments: Most segments; beyond it they grow longer.
         start_s: Start of the window in seconds, default the start of the file.
         end_s: End of the window; default, and at most, the end of the file.
@@ -43,13 +47,18 @@ def plan_frames(
     check_counts(
         max_frames=max_frames, frames_per_segment=frames_per_segment, max_segments=max_segments, fps=fps
     )
+    if seconds_per_segment is not None and not 0 < seconds_per_segment < math.inf:
+        raise ConfigError(f"seconds_per_segment must be a number above 0, got {seconds_per_segment}")
     if info.kind == "image":
         return FramePlan((0.0,), ((0, 1),), 0.0, 0.0, kind="image")
     start, end = _window(info, start_s, end_s)
     count = min(max(round(fps * (end - start)), 1), max_frames)
     step = (end - start) / count
     times = tuple(start + (index + 0.5) * step for index in range(count))
-    segments = _equal_runs(count, min(math.ceil(count / frames_per_segment), max_segments))
+    if seconds_per_segment is None:
+        segments = _equal_runs(count, min(math.ceil(count / frames_per_segment), max_segments))
+    else:
+        segments = _timed_runs(count, min(math.ceil((end - start) / seconds_per_segment), max_segments))
     return FramePlan(times, segments, start, end)
 
 
@@ -107,6 +116,13 @@ def check_window(start_s: float | None, end_s: float | None) -> None:
 
 def _equal_runs(count: int, runs: int) -> tuple[tuple[int, int], ...]:
     return tuple((index * count // runs, (index + 1) * count // runs) for index in range(runs))
+
+
+def _timed_runs(count: int, spans: int) -> tuple[tuple[int, int], ...]:
+    """Runs of the ``count`` midpoints that lie in the same of so many equal spans; empty spans give none."""
+    span_of = [int((index + 0.5) / count * spans) for index in range(count)]
+    edges = [index for index in range(count) if index == 0 or span_of[index] != span_of[index - 1]]
+    return tuple(pairwise([*edges, count]))
 
 
 def _window(info: VideoInfo, start_s: float | None, end_s: float | None) -> tuple[float, float]:

@@ -1,0 +1,307 @@
+"""Seeded k-means over tokens: a codebook for a whole video, or few tokens for each of its segments.
+
+VQToken (Zhang et al., arXiv 2503.16980) clusters the tokens of one video by cosine k-means at run time; what becomes of
+the codes and of the map of where each was seen is in ``vq_attention``. Deliberate differences:
+
+- k-means is seeded and starts from greedy k-means++ (Arthur and Vassilvitskii, "k-means++", 2007): one video has one
+  codebook. All rows of a batch use the same random numbers, so that none depends on its neighbours.
+- Codes are ordered by the first token they stand for: nothing depends on the labels that a clustering happens to give.
+- The first codes are drawn from a stratified sample and settle on it, then on a larger one; all tokens of a long video
+  are touched only twice, to be assigned and to be averaged.
+- An adaptive size is read off the errors along one seeding, whose first k seeds are a seeding of size k, so that it is
+  chosen before anything is refined.
+
+Similarities are cosines (on a grid of 2⁻¹⁶, ties to the earlier code, as in ``merging``), distances are 1 - cosine, and
+a code is the size-weighted mean of its tokens.
+
+Shapes: B batch, N tokens, S sampled tokens, C width, K codes, M compared width (C, or C / heads).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import ConfigError
+from .merging import Merged, average_groups
+
+_GRID = 2**16
+# The first codes are drawn from so many tokens for each code, and from no fewer than these; they settle on as many as
+# are cheap to hold, which are all of them but in long videos.
+_DRAWN_PER_CODE = 64
+_FEWEST_DRAWN = 2048
+_MOST_SETTLED = 2**16
+_MOST_ITERATIONS = 10
+# Similarities held at once while all tokens are assigned; they, and the tokens made comparable, stay in a cache.
+_MAX_SIMILARITIES = 2**18
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codebook:
+    """The codes of one video.
+
+    Attributes:
+        codes_KC: Size-weighted mean of each code's tokens, in their dtype and in order of the first of them.
+        sizes_K: What each code stands for, positive, float32; they sum to what went in.
+        labels_N: Code of each token, int64.
+        error: Mean distance, weighted by size, of a token to the direction of its code.
+    """
+
+    codes_KC: Tensor
+    sizes_K: Tensor
+    labels_N: Tensor
+    error: float
+
+
+def quantize(tokens_NC: Tensor, count: int, *, sizes_N: Tensor | None = None, seed: int = 0) -> Codebook:
+    """Clusters the tokens of a video into exactly ``count`` codes, none of them empty.
+
+    Differentiable with respect to the tokens through the means; which code a token belongs to passes no gradient.
+
+    Args:
+        tokens_NC: Tokens in order of time, any float dtype; sums are made in float32 or wider.
+        count: Codes, from 1 to N.
+        sizes_N: What each token stands for, positive; 1 each by default.
+        seed: Draws the sample and the first codes.
+
+    Returns:
+        The codebook; always the same for the same input.
+
+    Raises:
+        ConfigError: ``count`` is out of range.
+    """
+    _check_count(count, len(tokens_NC))
+    tokens = tokens_NC[None]
+    with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+        sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
+        labels, similarity = _cluster(tokens, sizes, count, heads=1, seed=seed)
+        labels = _relabel(labels, _first_token(labels, count))
+        error = 1 - float((similarity * sizes).sum() / sizes.sum())
+    codes = average_groups(tokens, labels, count, sizes=sizes)
+    return Codebook(codes.tokens[0], codes.sizes[0], labels[0], error)
+
+
+def choose_count(
+    tokens_NC: Tensor, most: int, *, fewest: int = 1, sizes_N: Tensor | None = None, seed: int = 0
+) -> int:
+    """Chooses how many codes a video deserves: the elbow of its error over the number of codes.
+
+    The elbow is the point of the curve from 1 to ``most`` codes that lies farthest below the straight line between its
+    ends, both axes scaled to 0..1 (Satopää et al., "Finding a Kneedle in a Haystack", 2011).
+
+    Args:
+        tokens_NC: Tokens, any float dtype.
+        most: Most codes; where there are fewer tokens, so many.
+        fewest: Fewest codes.
+        sizes_N: What each token stands for; 1 each by default.
+        seed: Draws the sample and the codes.
+
+    Returns:
+        A number from ``fewest`` to ``most``.
+
+    Raises:
+        ConfigError: ``fewest`` or ``most`` is out of range.
+    """
+    most = min(most, len(tokens_NC))
+    _check_count(most, len(tokens_NC))
+    if not 1 <= fewest <= most:
+        raise ConfigError(f"the fewest codes must be from 1 to the most, {most}, got {fewest}")
+    tokens = tokens_NC[None]
+    with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+        sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
+        _, errors_BK = _seed_codes(*_sample(tokens, sizes, _drawn(most), seed=seed), most, seed)
+    return max(fewest, 1 + _elbow(errors_BK[0]))
+
+
+def cluster_tokens(
+    tokens: Tensor,
+    target: int,
+    *,
+    sizes: Tensor | None = None,
+    positions: Tensor | None = None,
+    heads: int = 1,
+    seed: int = 0,
+) -> Merged:
+    """Clusters each row of tokens into ``target`` tokens by seeded k-means: a drop-in for ``merging.merge_tokens``.
+
+    Args:
+        tokens: Features, (B, N, C), any float dtype; sums are made in float32 or wider.
+        target: Tokens to keep, from 1 to N.
+        sizes: How much each token already stands for, positive, (B, N); 1 each by default.
+        positions: Scalars to carry along as size-weighted means, (B, N, P).
+        heads: The compared metric is the features split into this many heads and averaged over them; 1 compares whole
+            features.
+        seed: Draws the sample and the first codes.
+
+    Returns:
+        The kept tokens in order of their mean source index, each the size-weighted mean of its cluster.
+
+    Raises:
+        ConfigError: ``target`` is out of range, or ``heads`` does not divide the width.
+    """
+    count, width = tokens.shape[1:]
+    _check_count(target, count)
+    if width % heads:
+        raise ConfigError(f"merge heads must divide the token width {width}, got {heads}")
+    with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
+        weights = _sizes(tokens, sizes)
+        labels, _ = _cluster(tokens, weights, target, heads=heads, seed=seed)
+        labels = _relabel(labels, _mean_index(labels, weights, target))
+    return average_groups(tokens, labels, target, sizes=weights, positions=positions)
+
+
+def _check_count(count: int, tokens: int) -> None:
+    if not 1 <= count <= tokens:
+        raise ConfigError(
+            f"cannot cluster {tokens} tokens into {count}: the target must be from 1 to {tokens}"
+        )
+
+
+def _sizes(tokens: Tensor, sizes: Tensor | None) -> Tensor:
+    return torch.ones(tokens.shape[:2], device=tokens.device) if sizes is None else sizes.float()
+
+
+def _cluster(tokens: Tensor, sizes: Tensor, count: int, *, heads: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Code of every token, each code used, and the similarity to it; (B, N) each."""
+    units, weights = _sample(tokens, sizes, _MOST_SETTLED, heads=heads, seed=seed)
+    drawn = _sample(units, weights, _drawn(count), seed=seed)
+    directions, _ = _seed_codes(*drawn, count, seed)
+    for settled in (drawn, (units, weights)):
+        directions = _refine(*settled, directions)
+    step = max(1, _MAX_SIMILARITIES // directions.shape[:2].numel())
+    parts = [_nearest(_units(part, heads), directions) for part in tokens.split(step, dim=1)]
+    labels, similarity = (torch.cat(column, dim=1) for column in zip(*parts, strict=True))
+    for row in range(len(labels)):
+        _fill_empty(labels[row], similarity[row], count)
+    return labels, similarity
+
+
+def _drawn(count: int) -> int:
+    return max(_FEWEST_DRAWN, _DRAWN_PER_CODE * count)
+
+
+def _units(tokens: Tensor, heads: int) -> Tensor:
+    """What is compared: the mean over heads at length 1, float32, (B, ·, M)."""
+    if heads > 1:
+        batch, count, width = tokens.shape
+        tokens = tokens.reshape(batch, count, heads, width // heads).mean(dim=2, dtype=torch.float32)
+    return functional.normalize(tokens.float(), dim=-1)
+
+
+def _sample(tokens: Tensor, sizes: Tensor, most: int, *, heads: int = 1, seed: int) -> tuple[Tensor, Tensor]:
+    """A token drawn from each of at most ``most`` equal stretches, comparable, (B, S, M), and their sizes, (B, S)."""
+    total = tokens.shape[1]
+    if total <= most:
+        return _units(tokens, heads), sizes
+    places = (torch.arange(most) + _random(seed, most)) * (total / most)
+    index = places.long().clamp_(max=total - 1).to(tokens.device)
+    return _units(tokens[:, index], heads), sizes[:, index]
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    """Uniform numbers from 0 to 1, float64; drawn on the CPU so that every device uses the same."""
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def _seed_codes(units: Tensor, weights: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Greedy k-means++: of a few tokens drawn in proportion to their distance, the one that lowers the error most.
+
+    Returns:
+        The seeds, (B, K, M), and the mean distance to the nearest of the first 1, 2, … K seeds, (B, K).
+    """
+    trials = 2 + int(math.log(count))
+    draws = _random(seed, count, trials).to(units.device)
+    rows = torch.arange(len(units), device=units.device)
+    total = weights.sum(dim=1)
+    distances = torch.ones_like(weights)
+    seeds: list[Tensor] = []
+    errors: list[Tensor] = []
+    for draw in draws:
+        candidates = units[rows[:, None], _draw(distances * weights, draw)]
+        found = torch.bmm(candidates, units.mT).mul_(-_GRID).add_(_GRID).round_().div_(_GRID)
+        reached = torch.minimum(found, distances[:, None]) if seeds else found
+        sums = (reached * weights[:, None]).sum(dim=2)
+        best = sums.argmin(dim=1)
+        distances = reached[rows, best].clamp_(min=0)
+        seeds.append(candidates[rows, best])
+        errors.append(sums[rows, best] / total)
+    return torch.stack(seeds, dim=1), torch.stack(errors, dim=1)
+
+
+def _draw(mass: Tensor, uniform: Tensor) -> Tensor:
+    """Indices drawn in proportion to ``mass``, (B, trials); of a row without mass the last."""
+    # In float64 the sums of distances on a grid are exact, in whatever order they are made.
+    reached = mass.double().cumsum(dim=1)
+    wanted = reached[:, -1:] * uniform
+    return torch.searchsorted(reached, wanted, right=True).clamp_(max=mass.shape[1] - 1)
+
+
+def _refine(units: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
+    """Lloyd's iterations on the sphere: assign, then turn each code to the mean of its tokens; (B, K, M)."""
+    previous = None
+    for _ in range(_MOST_ITERATIONS):
+        labels, _ = _nearest(units, directions)
+        if previous is not None and torch.equal(labels, previous):
+            break
+        shares = functional.one_hot(labels, directions.shape[1]).to(weights.dtype) * weights[..., None]
+        means = functional.normalize(torch.bmm(shares.mT, units), dim=-1)
+        # A code that lost all of its tokens stays where it was.
+        directions = torch.where(means.any(dim=-1, keepdim=True), means, directions)
+        previous = labels
+    return directions
+
+
+def _nearest(units: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """The most similar direction of each token, the first of equals, and the similarity; (B, ·) each."""
+    best = torch.bmm(units, directions.mT).mul_(_GRID).round_().max(dim=2)
+    return best.indices, best.values / _GRID
+
+
+def _fill_empty(labels: Tensor, similarity: Tensor, count: int) -> None:
+    """Gives each unused code the token that fits its own code worst, in place; a code's only token stays."""
+    members = labels.bincount(minlength=count).tolist()
+    empty = [code for code in range(count) if not members[code]]
+    if not empty:
+        return
+    for token in similarity.argsort(stable=True).tolist():
+        code = int(labels[token])
+        if members[code] > 1:
+            members[code] -= 1
+            labels[token], similarity[token] = empty.pop(), 1
+        if not empty:
+            return
+
+
+def _first_token(labels: Tensor, count: int) -> Tensor:
+    """Index of the first token of each code, (B, K)."""
+    index = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
+    return index.new_full((len(labels), count), labels.shape[1]).scatter_reduce(1, labels, index, "amin")
+
+
+def _mean_index(labels: Tensor, sizes: Tensor, count: int) -> Tensor:
+    """Mean index of the tokens of each code, weighted by size, (B, K)."""
+    index = torch.arange(labels.shape[1], device=labels.device)
+    columns = torch.stack([sizes * index, sizes], dim=-1)
+    ones = torch.ones_like(sizes)
+    sums = average_groups(columns, labels, count, sizes=ones).tokens
+    return sums[..., 0] / sums[..., 1]
+
+
+def _relabel(labels: Tensor, keys: Tensor) -> Tensor:
+    """Renames the codes so that their keys, (B, K), ascend."""
+    ranks = keys.argsort(dim=1, stable=True).argsort(dim=1)
+    return ranks.gather(1, labels)
+
+
+def _elbow(errors: Tensor) -> int:
+    """Index of the point farthest below the line between the ends of a falling curve; 0 if it does not fall."""
+    fall = errors[0] - errors[-1]
+    if len(errors) < 3 or fall <= 0:
+        return 0
+    heights = (errors - errors[-1]) / fall
+    line = torch.linspace(1, 0, len(errors), device=errors.device)
+    return int((line - heights).argmax())
