@@ -118,8 +118,8 @@ class CompressorConfig:
             the most tokens a segment gives (kinds ``"merge"`` and ``"pool"``).
         merge_heads: The features are split into this many heads and averaged over them before they are compared.
         merge_share: Largest part of the tokens that disappears in one step of bipartite merging, above 0 and at most
-            0.5. LongVLM's 0.5 forces every second patch into another from the first step on; gentler steps let small
-            things survive and still take milliseconds.
+            0.5. LongVLM's 0.5 forces every second patch into another from the first step on; gentler steps let patches
+            that resemble nothing survive longer, at a higher mean error of all others.
         num_queries: Learned queries, and so the most tokens a segment gives (kinds with queries).
         memory_layers: Global memory tokens: class tokens of this many last hidden states of the encoder, averaged
             over the video; 0 for none.

@@ -31,8 +31,8 @@ _SIMILARITY_GRID = 2**16
 # far below 32 MiB, from where on glibc maps fresh pages for each: touching those costs more than the arithmetic.
 _CPU_PART = 2**20
 _DEVICE_PART = 2**26
-# Smaller products are over before oneDNN has begun.
-_ONEDNN_PRODUCTS = 2**16
+# Multiplications from which oneDNN is faster despite the copies from and to its own kind of tensors.
+_ONEDNN_WORK = 2**23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +120,7 @@ def merge_tokens(
     # Under autocast the similarities would silently become bfloat16.
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         weights = torch.ones(batch, count, device=tokens.device) if sizes is None else sizes.float()
-        metric = tokens if heads == 1 else _in_parts(partial(_mean_heads, heads=heads), tokens)
+        metric = tokens if heads == 1 else _mean_heads(tokens, heads)
         sources = _in_parts(partial(_assign, schedule=schedule), metric, weights)
     return average_groups(tokens, sources, target, sizes=weights, positions=positions)
 
@@ -143,8 +143,7 @@ def average_groups(
     group_sizes = _sum_groups(sizes[..., None], sources, count)
 
     def means(values: Tensor) -> Tensor:
-        sums = _in_parts(partial(_weighted_sums, count=count), values, sources, sizes)
-        return sums / group_sizes
+        return _weighted_sums(values, sources, sizes, count=count) / group_sizes
 
     return Merged(
         tokens=means(tokens).to(tokens.dtype),
@@ -168,6 +167,7 @@ def memory_tokens(cls_LTC: Tensor, count: int) -> Tensor:
 
 
 def _part_size(tensor: Tensor) -> int:
+    """Elements to work on at once where the tensor is."""
     return _CPU_PART if tensor.is_cpu else _DEVICE_PART
 
 
@@ -180,8 +180,10 @@ def _in_parts(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
     return torch.cat([function(*part) for part in parts])
 
 
-def _mean_heads(tokens: Tensor, *, heads: int) -> Tensor:
-    return tokens.reshape(*tokens.shape[:2], heads, -1).float().mean(dim=2)
+def _mean_heads(tokens: Tensor, heads: int) -> Tensor:
+    """Features split into heads and averaged over them, float32, (B, N, C / heads)."""
+    split = tokens.reshape(-1, heads, tokens.shape[2] // heads)
+    return _in_parts(lambda part: part.float().mean(dim=1), split).view(*tokens.shape[:2], -1)
 
 
 def _assign(metric: Tensor, sizes: Tensor, *, schedule: Sequence[int]) -> Tensor:
@@ -195,13 +197,10 @@ def _assign(metric: Tensor, sizes: Tensor, *, schedule: Sequence[int]) -> Tensor
         groups = _match(sums, step)
         sums = _sum_groups(sums, groups, sums.shape[1] - step)
         sources = groups.gather(1, sources)
-    kept = sums.shape[1]
-    totals = _sum_groups(torch.stack([sizes * index, sizes], dim=-1), sources, kept)
+    totals = _sum_groups(torch.stack([sizes * index, sizes], dim=-1), sources, sums.shape[1])
     order = (totals[..., 0] / totals[..., 1]).argsort(dim=1, stable=True)
-    rank = torch.empty_like(order).scatter_(
-        1, order, torch.arange(kept, device=sizes.device).expand(batch, kept)
-    )
-    return rank.gather(1, sources)
+    # Sorting an order gives its inverse: the rank of each.
+    return order.argsort(dim=1).gather(1, sources)
 
 
 def _match(metric: Tensor, step: int) -> Tensor:
@@ -230,7 +229,7 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
     """Products of the rows: (B, Na, C) and (B, Nb, C) give (B, Na, Nb)."""
     # For single precision torch takes MKL, which leaves half of AVX-512 idle on AMD's processors; oneDNN does not.
     onednn = a.is_cpu and len(a) == 1 and torch.backends.mkldnn.is_available()
-    if onednn and a.shape[1] * b.shape[1] >= _ONEDNN_PRODUCTS:
+    if onednn and a.numel() * b.shape[1] >= _ONEDNN_WORK:
         return functional.linear(a[0].to_mkldnn(), b[0]).to_dense()[None]
     return torch.bmm(a, b.mT)
 
@@ -253,18 +252,26 @@ def _sum_groups(values: Tensor, groups: Tensor, count: int) -> Tensor:
 
 
 def _weighted_sums(values: Tensor, groups: Tensor, weights: Tensor, *, count: int) -> Tensor:
-    """As :func:`_sum_groups` for rows times their weights (B, N), in float32 or wider; no copy is made of wide rows."""
-    batch, _, width = values.shape
+    """As :func:`_sum_groups`, of the rows times their weights (B, N), in float32 or wider.
+
+    Rows in float32 are read where they lie, without a weighted copy of them; narrower ones are widened in parts.
+    """
+    batch, tokens, width = values.shape
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    if values.dtype != dtype and batch * tokens > max(1, _part_size(values) // width):
+        dim = 0 if batch > 1 else 1
+        halves = zip(*(tensor.chunk(2, dim) for tensor in (values, groups, weights)), strict=True)
+        first, second = (_weighted_sums(*half, count=count) for half in halves)
+        return first + second if dim else torch.cat([first, second])
     index = _flat_groups(groups, count)
     order = index.argsort(stable=True)
     members = torch.bincount(index, minlength=batch * count)
-    rows = values.flatten(0, 1).to(torch.promote_types(values.dtype, torch.float32))
     sums = functional.embedding_bag(
         order,
-        rows,
+        values.flatten(0, 1).to(dtype),
         members.cumsum(0) - members,
         mode="sum",
-        per_sample_weights=weights.take(order).to(rows.dtype),
+        per_sample_weights=weights.take(order).to(dtype),
     )
     return sums.view(batch, count, width)
 
