@@ -43,8 +43,11 @@ grids = st.tuples(st.integers(1, 5), st.integers(1, 5))
 @st.composite
 def scoutings(draw, plan):
     """What might be found in the features of a plan's frames."""
-    changes = draw(st.lists(st.floats(0, 2), min_size=len(plan.segments), max_size=len(plan.segments)))
-    return Scouting(plan.segments, tuple(changes), draw(st.none() | st.integers(1, 40)))
+    count = len(plan.segments)
+    changes = draw(st.lists(st.integers(0, 64), min_size=count, max_size=count))
+    return Scouting(
+        plan.segments, tuple(change / 32 for change in changes), draw(st.none() | st.integers(1, 40))
+    )
 
 
 @given(plans(), by_plan, st.integers(1, 400), grids)

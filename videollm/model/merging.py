@@ -183,7 +183,12 @@ def _in_parts(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
 def _mean_heads(tokens: Tensor, heads: int) -> Tensor:
     """Features split into heads and averaged over them, float32, (B, N, C / heads)."""
     split = tokens.reshape(-1, heads, tokens.shape[2] // heads)
-    return _in_parts(lambda part: part.float().mean(dim=1), split).view(*tokens.shape[:2], -1)
+    means = torch.empty(len(split), split.shape[2], device=tokens.device)
+    # Means allocated one by one between the widened parts would keep each part from the memory of the one before.
+    at_once = max(1, _part_size(tokens) // tokens.shape[2])
+    for part, mean in zip(split.split(at_once), means.split(at_once), strict=True):
+        torch.mean(part.float(), dim=1, out=mean)
+    return means.view(*tokens.shape[:2], -1)
 
 
 def _assign(metric: Tensor, sizes: Tensor, *, schedule: Sequence[int]) -> Tensor:
@@ -236,7 +241,7 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 
 def _first_highest(values: Tensor) -> tuple[Tensor, Tensor]:
     """Maximum over the last dimension, and the first index that reaches it."""
-    # torch looks for the index one element at a time on the CPU.
+    # On the CPU torch looks at one element after the other when it wants the index too; NumPy does not.
     index = torch.from_numpy(values.numpy().argmax(axis=-1)) if values.is_cpu else values.argmax(dim=-1)
     return values.gather(-1, index.unsqueeze(-1)).squeeze(-1), index
 
