@@ -183,7 +183,7 @@ def _in_parts(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
 def _mean_heads(tokens: Tensor, heads: int) -> Tensor:
     """Features split into heads and averaged over them, float32, (B, N, C / heads)."""
     split = tokens.reshape(-1, heads, tokens.shape[2] // heads)
-    means = torch.empty(len(split), split.shape[2], device=tokens.device)
+    means = torch.empty(len(split), split.shape[2], dtype=torch.float32, device=tokens.device)
     # Means allocated one by one between the widened parts would keep each part from the memory of the one before.
     at_once = max(1, _part_size(tokens) // tokens.shape[2])
     for part, mean in zip(split.split(at_once), means.split(at_once), strict=True):
