@@ -70,7 +70,8 @@ def main() -> None:
     test = TestClips(_start(pocket, {"kind": "none"}, options.seed), options.work, options.questions)
     for name in options.rows:
         _run_row(name, pocket, test, options)
-    write_results(options.work, options.out, f"python benchmarks/compressors.py --steps {options.steps}")
+    command = f"python benchmarks/compressors.py --steps {options.steps} --seed {options.seed}"
+    write_results(options.work.glob(f"*-{options.steps}-{options.seed}/answers.json"), options.out, command)
 
 
 def _run_row(name: str, pocket: VideoLLM, test: TestClips, options: argparse.Namespace) -> None:
@@ -85,7 +86,7 @@ def _run_row(name: str, pocket: VideoLLM, test: TestClips, options: argparse.Nam
         _say(f"{name}: training")
         start = directory / "start"
         if not start.exists():
-            _save(_start(pocket, settings, options.seed), pocket, start)
+            _save(_start(pocket, settings, options.seed), start)
         run_stage(
             _training(start, _features(pocket, options), options, settings), trained, resume=trained.exists()
         )
@@ -114,7 +115,7 @@ def _start(pocket: VideoLLM, settings: dict[str, Any], seed: int) -> VideoLLM:
     return model.eval()
 
 
-def _save(model: VideoLLM, pocket: VideoLLM, directory: Path) -> None:
+def _save(model: VideoLLM, directory: Path) -> None:
     partial = directory.with_name("start.partial")
     model.save_pretrained(partial)
     processor_of(model).save_pretrained(partial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ import matplotlib.pyplot as plt
 _DRAWS = 2000
 
 
-def write_results(work: Path, out: Path, command: str) -> None:
+def write_results(answers: Iterable[Path], out: Path, command: str) -> None:
     """Writes ``compressors.md``, ``.json`` and ``.png`` into ``out``."""
-    rows = [json.loads(path.read_text("utf-8")) for path in sorted(work.glob("*/answers.json"))]
+    rows = [json.loads(path.read_text("utf-8")) for path in sorted(answers)]
     out.mkdir(parents=True, exist_ok=True)
     figures = [_figures(row) for row in rows]
     (out / "compressors.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

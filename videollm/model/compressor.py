@@ -111,7 +111,7 @@ class Compressor(nn.Module):
             merged: What :meth:`merge_only` gave, for a compressor that goes by content: without it the plan is an upper
                 bound.
         """
-        if merged is None:
+        if merged is None or not self.config.needs_scouting:
             return plan_tokens(plan, self.config, budget, grid=self.grid)
         vq = self.config.vq if self.config.kind == "vq" else None
         scouting = merged.scout(vq.codes if vq and vq.adaptive else None)

@@ -328,9 +328,8 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             ConfigError: The budget cannot be met.
             DataError: The frames are not those of the plan.
         """
-        self.plan_tokens(
-            plan, max_visual_tokens
-        )  # refuses a budget that cannot be met before the work begins
+        # A budget that cannot be met is refused before the work begins.
+        self.plan_tokens(plan, max_visual_tokens)
         with torch.no_grad(), _evaluating(self.vision, self.compressor, self.projector):
             patches = self.vision(self._prepared(frames_T3HW))
             budget = self._budget(max_visual_tokens)
