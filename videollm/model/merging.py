@@ -153,6 +153,20 @@ def average_groups(
     )
 
 
+def order_by_mean_index(groups: Tensor, sizes: Tensor, count: int) -> Tensor:
+    """Renames the ``count`` groups, (B, N), in order of the mean index of their tokens weighted by size, (B, N)."""
+    index = torch.arange(groups.shape[1], device=groups.device)
+    totals = _sum_groups(torch.stack([sizes * index, sizes], dim=-1), groups, count)
+    return rename_groups(groups, totals[..., 0] / totals[..., 1])
+
+
+def rename_groups(groups: Tensor, keys: Tensor) -> Tensor:
+    """Renames groups, (B, N), so that their keys, (B, groups), ascend."""
+    # Sorting an order gives its inverse: the rank of each.
+    ranks = keys.argsort(dim=1, stable=True).argsort(dim=1)
+    return ranks.gather(1, groups)
+
+
 def memory_tokens(cls_LTC: Tensor, count: int) -> Tensor:
     """Global memory of LongVLM: the class token of the last hidden states, each averaged over all frames.
 
@@ -202,10 +216,7 @@ def _assign(metric: Tensor, sizes: Tensor, *, schedule: Sequence[int]) -> Tensor
         groups = _match(sums, step)
         sums = _sum_groups(sums, groups, sums.shape[1] - step)
         sources = groups.gather(1, sources)
-    totals = _sum_groups(torch.stack([sizes * index, sizes], dim=-1), sources, sums.shape[1])
-    order = (totals[..., 0] / totals[..., 1]).argsort(dim=1, stable=True)
-    # Sorting an order gives its inverse: the rank of each.
-    return order.argsort(dim=1).gather(1, sources)
+    return order_by_mean_index(sources, sizes, sums.shape[1])
 
 
 def _match(metric: Tensor, step: int) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ConfigError
-from .merging import Merged, average_groups
+from .merging import Merged, average_groups, order_by_mean_index, rename_groups
 
 _GRID = 2**16
 # The first codes are drawn from so many tokens for each code, and from no fewer than these; they settle on as many as
@@ -79,7 +79,7 @@ def quantize(tokens_NC: Tensor, count: int, *, sizes_N: Tensor | None = None, se
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
         labels, similarity = _cluster(tokens, sizes, count, heads=1, seed=seed)
-        labels = _relabel(labels, _first_token(labels, count))
+        labels = rename_groups(labels, _first_token(labels, count))
         error = 1 - float((similarity * sizes).sum() / sizes.sum())
     codes = average_groups(tokens, labels, count, sizes=sizes)
     return Codebook(codes.tokens[0], codes.sizes[0], labels[0], error)
@@ -113,7 +113,8 @@ def choose_count(
     tokens = tokens_NC[None]
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
-        _, errors_BK = _seed_codes(*_sample(tokens, sizes, _drawn(most), seed=seed), most, seed)
+        drawn, weights = _sample(tokens, sizes, _drawn(most), seed)
+        _, errors_BK = _seed_codes(_units(drawn, heads=1), weights, most, seed)
     return max(fewest, 1 + _elbow(errors_BK[0]))
 
 
@@ -150,7 +151,7 @@ def cluster_tokens(
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         weights = _sizes(tokens, sizes)
         labels, _ = _cluster(tokens, weights, target, heads=heads, seed=seed)
-        labels = _relabel(labels, _mean_index(labels, weights, target))
+        labels = order_by_mean_index(labels, weights, target)
     return average_groups(tokens, labels, target, sizes=weights, positions=positions)
 
 
@@ -167,8 +168,9 @@ def _sizes(tokens: Tensor, sizes: Tensor | None) -> Tensor:
 
 def _cluster(tokens: Tensor, sizes: Tensor, count: int, *, heads: int, seed: int) -> tuple[Tensor, Tensor]:
     """Code of every token, each code used, and the similarity to it; (B, N) each."""
-    units, weights = _sample(tokens, sizes, _MOST_SETTLED, heads=heads, seed=seed)
-    drawn = _sample(units, weights, _drawn(count), seed=seed)
+    sample, weights = _sample(tokens, sizes, _MOST_SETTLED, seed)
+    units = _units(sample, heads)
+    drawn = _sample(units, weights, _drawn(count), seed)
     directions, _ = _seed_codes(*drawn, count, seed)
     for settled in (drawn, (units, weights)):
         directions = _refine(*settled, directions)
@@ -192,14 +194,14 @@ def _units(tokens: Tensor, heads: int) -> Tensor:
     return functional.normalize(tokens.float(), dim=-1)
 
 
-def _sample(tokens: Tensor, sizes: Tensor, most: int, *, heads: int = 1, seed: int) -> tuple[Tensor, Tensor]:
-    """A token drawn from each of at most ``most`` equal stretches, comparable, (B, S, M), and their sizes, (B, S)."""
+def _sample(tokens: Tensor, sizes: Tensor, most: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A token drawn from each of at most ``most`` equal stretches, (B, S, ·), and their sizes, (B, S)."""
     total = tokens.shape[1]
     if total <= most:
-        return _units(tokens, heads), sizes
+        return tokens, sizes
     places = (torch.arange(most) + _random(seed, most)) * (total / most)
     index = places.long().clamp_(max=total - 1).to(tokens.device)
-    return _units(tokens[:, index], heads), sizes[:, index]
+    return tokens[:, index], sizes[:, index]
 
 
 def _random(seed: int, *shape: int) -> Tensor:
@@ -280,21 +282,6 @@ def _first_token(labels: Tensor, count: int) -> Tensor:
     """Index of the first token of each code, (B, K)."""
     index = torch.arange(labels.shape[1], device=labels.device).expand_as(labels)
     return index.new_full((len(labels), count), labels.shape[1]).scatter_reduce(1, labels, index, "amin")
-
-
-def _mean_index(labels: Tensor, sizes: Tensor, count: int) -> Tensor:
-    """Mean index of the tokens of each code, weighted by size, (B, K)."""
-    index = torch.arange(labels.shape[1], device=labels.device)
-    columns = torch.stack([sizes * index, sizes], dim=-1)
-    ones = torch.ones_like(sizes)
-    sums = average_groups(columns, labels, count, sizes=ones).tokens
-    return sums[..., 0] / sums[..., 1]
-
-
-def _relabel(labels: Tensor, keys: Tensor) -> Tensor:
-    """Renames the codes so that their keys, (B, K), ascend."""
-    ranks = keys.argsort(dim=1, stable=True).argsort(dim=1)
-    return ranks.gather(1, labels)
 
 
 def _elbow(errors: Tensor) -> int:
