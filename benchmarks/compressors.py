@@ -44,6 +44,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "kmeans": {"kind": "merge", "merge_method": "kmeans"},
     "pool": {"kind": "pool"},
     "vq": {"kind": "vq", "vq": _CODES},
+    "merge+vq": {"kind": "merge+vq", "vq": _CODES},
     "none": {"kind": "none"},
     "vq, codebook only": {"kind": "vq", "vq": {**_CODES, "map": "none"}},
     "vq, random map": {"kind": "vq", "vq": {**_CODES, "map": "random"}},
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the results go")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these rows")
     parser.add_argument("--clips", type=int, default=6000, help="clips to train on")
-    parser.add_argument("--steps", type=int, default=600, help="optimizer steps of each row")
+    parser.add_argument("--steps", type=int, default=300, help="optimizer steps of each row")
     parser.add_argument("--batch-size", type=int, default=16, help="clips in a step")
     parser.add_argument("--questions", type=int, default=2100, help="questions, over all kinds")
     parser.add_argument("--seed", type=int, default=0, help="of weights, clips, questions and budgets")
@@ -137,7 +138,7 @@ def _training(
 ) -> Instruction:
     whole = settings["kind"] == "none"
     learns = "qformer" in settings["kind"] or (
-        settings["kind"] == "vq" and settings["vq"].get("map") != "none"
+        settings["kind"].endswith("vq") and settings["vq"].get("map") != "none"
     )
     return Instruction.model_validate(
         {

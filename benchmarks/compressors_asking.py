@@ -17,7 +17,7 @@ from videollm.synthetic.language.questions import KINDS
 from videollm.synthetic.language.scoring import is_right
 from videollm.synthetic.reading import plan_clip, read_clip
 from videollm.synthetic.scenes import Clip
-from videollm.values import EncodedVideo, FramePlan
+from videollm.values import FramePlan
 
 BUDGETS = (8, 16, 32, 64, 128)
 
@@ -61,7 +61,12 @@ class TestClips:
 
 def ask_at(model: VideoLLM, test: TestClips, budget: int | None) -> dict[str, Any]:
     """Returns for each question its kind, clip, and whether the answer was right, with the mean number of tokens."""
-    videos = {clip: _encode(model, test.patches(clip), plan, budget) for clip, plan in test.plans.items()}
+    videos = {
+        clip: model.encode_merged(
+            model.compressor.merge_patches(test.patches(clip)), plan, max_visual_tokens=budget
+        )
+        for clip, plan in test.plans.items()
+    }
     asked = [Asked(videos[item.clip], item.question.text) for item in test.items]
     got = dict(answer_all(model, asked))
     tokens = [videos[item.clip].token_count for item in test.items]
@@ -72,20 +77,3 @@ def ask_at(model: VideoLLM, test: TestClips, budget: int | None) -> dict[str, An
         "tokens": sum(tokens) / len(tokens),
         "most_tokens": max(tokens),
     }
-
-
-@torch.no_grad()
-def _encode(model: VideoLLM, patches: MergedSegments, plan: FramePlan, budget: int | None) -> EncodedVideo:
-    merged = model.compressor.merge_patches(patches)
-    plan = merged.adapt(plan)
-    token_plan = model.plan_tokens(plan, budget, merged=merged)
-    (tokens,) = model.project_segments([merged], [token_plan])
-    return EncodedVideo(
-        tokens_KD=tokens,
-        spans_K2=torch.zeros(len(tokens), 2),
-        counts=token_plan.counts,
-        segment_spans_s=token_plan.spans_s(plan),
-        memory=token_plan.memory,
-        plan=plan,
-        fingerprint=model.fingerprint(),
-    )

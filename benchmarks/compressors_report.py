@@ -18,6 +18,19 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 _DRAWS = 2000
+# What single differences show, where both rows are done.
+_PAIRS = (
+    ("vq", "vq, codebook only", "what VQToken's map of codes brings"),
+    ("vq", "vq, random map", "what of that is where and when, not more weights"),
+    ("merge+vq", "vq", "merging segments before the codebook"),
+    ("merge+vq", "merge", "one codebook of all segments after merging"),
+    ("merge+qformer", "qformer", "merging before the queries"),
+    ("merge+qformer", "merge", "queries after merging"),
+    ("merge+qformer", "merge+qformer, no memory", "LongVLM's memory tokens"),
+    ("merge+qformer, by content", "merge+qformer", "segments and budget by content"),
+    ("kmeans", "merge", "k-means instead of bipartite merging"),
+    ("kmeans+qformer", "merge+qformer", "the same before queries"),
+)
 
 
 def write_results(answers: Iterable[Path], out: Path, command: str) -> None:
@@ -26,7 +39,7 @@ def write_results(answers: Iterable[Path], out: Path, command: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     figures = [_figures(row) for row in rows]
     (out / "compressors.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    text = "\n\n".join([f"`{command}`", _means(rows), _against(rows), _kinds(rows)])
+    text = "\n\n".join([f"`{command}`", _means(rows), _against(rows), _pairs(rows), _kinds(rows)])
     (out / "compressors.md").write_text(f"# What each compressor is worth\n\n{text}\n", encoding="utf-8")
     _plot(rows, out / "compressors.png")
 
@@ -81,15 +94,28 @@ def _against(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         if row["name"] == "none":
             continue
-        cells = []
-        for budget in BUDGETS:
-            value, low, high = _difference(row["budgets"][str(budget)], whole)
-            cells.append(f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        cells = [_difference_cell(row["budgets"][str(budget)], whole) for budget in BUDGETS]
         lines.append(f"| {row['name']} | {' | '.join(cells)} |")
     return (
         f"Points above or below the uncompressed row ({whole['tokens']:.0f} tokens a clip), same questions, with a "
         "95 % interval of the paired difference (clips resampled).\n\n" + "\n".join(lines)
     )
+
+
+def _pairs(rows: list[dict[str, Any]]) -> str:
+    """Differences between two rows on the same questions."""
+    by_name = {row["name"]: row["budgets"] for row in rows}
+    lines = [f"| what | rows | {' | '.join(map(str, BUDGETS))} |", f"|---|---|{'---|' * len(BUDGETS)}"]
+    for one, other, what in _PAIRS:
+        if one in by_name and other in by_name:
+            cells = [_difference_cell(by_name[one][str(b)], by_name[other][str(b)]) for b in BUDGETS]
+            lines.append(f"| {what} | {one} - {other} | {' | '.join(cells)} |")
+    return "What single parts bring: points between two rows, as above.\n\n" + "\n".join(lines)
+
+
+def _difference_cell(answers: dict[str, Any], other: dict[str, Any]) -> str:
+    value, low, high = _difference(answers, other)
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _difference(answers: dict[str, Any], other: dict[str, Any]) -> tuple[float, float, float]:
@@ -122,31 +148,26 @@ def _kinds(rows: list[dict[str, Any]]) -> str:
 
 
 def _plot(rows: list[dict[str, Any]], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    colours = iter(plt.get_cmap("tab20").colors[::2] + plt.get_cmap("tab20").colors[1::2])
     for row in rows:
         means = {
             answers["tokens"]: grouped_mean_interval(answers["right"], answers["kinds"], answers["clips"])
             for answers in row["budgets"].values()
         }
-        if len(means) == 1:
-            ((_, mean),) = means.items()
-            axes.axhline(
-                100 * mean.value, color="black", linestyle="--", label=f"{row['name']} (all patches)"
-            )
-            axes.axhspan(100 * mean.low, 100 * mean.high, color="black", alpha=0.06)
-            continue
-        tokens = list(means)
         values = [100 * mean.value for mean in means.values()]
-        spread = [
-            [100 * (m.value - m.low) for m in means.values()],
-            [100 * (m.high - m.value) for m in means.values()],
-        ]
+        if len(values) == 1:
+            axes.axhline(values[0], color="black", linestyle="--", label=f"{row['name']} (all patches)")
+            for mean in means.values():
+                axes.axhspan(100 * mean.low, 100 * mean.high, color="black", alpha=0.06)
+            continue
         style = ":" if "," in row["name"] else "-"
-        axes.errorbar(tokens, values, yerr=spread, marker="o", capsize=2, linestyle=style, label=row["name"])
+        axes.plot(list(means), values, marker="o", linestyle=style, color=next(colours), label=row["name"])
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("visual tokens a clip (mean)")
+    axes.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS])
+    axes.set_xlabel("visual tokens a clip (mean); 95 % intervals as wide as the uncompressed row's band")
     axes.set_ylabel("mean accuracy over kinds, %")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right center")
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -53,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="few rounds, short cases, no memory")
-    parser.add_argument("--cases", default=",".join(SUITES), help=f"some of {', '.join(SUITES)}")
+    cases_help = f"some of {', '.join(SUITES)}; what an earlier run wrote of the others is kept"
+    parser.add_argument("--cases", default=",".join(SUITES), help=cases_help)
     parser.add_argument("--out", type=Path)
     settings = parser.parse_args(argv)
     loads = [os.getloadavg()[0]]
-    lines = []
-    for job in jobs(settings.cases.split(","), quick=settings.quick):
+    cases = settings.cases.split(",")
+    lines = [] if settings.quick or settings.out is None else kept_lines(settings.out, cases)
+    for job in jobs(cases, quick=settings.quick):
         for line in run(job):
             print(json.dumps(line), flush=True)
             lines.append(line)
@@ -74,6 +76,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         written = "".join(json.dumps(line) + "\n" for line in [about, *lines, *verdicts])
         (settings.out / "tokens.json").write_text(written)
         (settings.out / "tokens.md").write_text(text)
+
+
+def kept_lines(out: Path, measured_anew: Sequence[str]) -> list[Line]:
+    """What an earlier run wrote of the cases that are not measured now."""
+    if not (out / "tokens.json").exists():
+        return []
+    written = [json.loads(line) for line in (out / "tokens.json").read_text().splitlines()]
+    return [line for line in written if "suite" in line and line["suite"] not in measured_anew]
 
 
 def jobs(suites: Sequence[str], *, quick: bool) -> Iterator[Line]:

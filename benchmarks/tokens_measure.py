@@ -134,6 +134,7 @@ SUITES = {
             ADAPTIVE,
             "Compressor, merge",
             "Compressor, vq",
+            "Compressor, merge+vq",
         ),
         errors=False,
         tidy=True,

@@ -163,6 +163,7 @@ WAYS = (
     _module("merge by k-means", kind="merge", merge_method="kmeans"),
     _module("merge+qformer", kind="merge+qformer"),
     _module("vq", kind="vq"),
+    _module("merge+vq", kind="merge+vq"),
     _module("qformer", _SHORT, kind="qformer"),
 )
 BY_NAME = {way.name: way for way in WAYS}

@@ -64,6 +64,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             **towers,
         },
         compressor={
+            "kind": "merge+qformer",
             "merged_tokens": 8,
             "num_queries": 4,
             "memory_layers": 2,

@@ -84,13 +84,16 @@ def test_every_python_block_of_the_documents_compiles(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/compression.md"])
-def test_the_python_example_prints_what_the_document_says(
+def test_the_python_examples_print_what_the_document_says(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    (example,) = _blocks(repository / name, "python")
-    (expected,) = _blocks(repository / name, "text")
+    examples, expected = (_blocks(repository / name, language) for language in ("python", "text"))
+    assert examples
     monkeypatch.chdir(tmp_path)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(example, name, "exec"), {})
-    assert printed.getvalue() == expected
+    # A later example of a document goes on from the one before.
+    names: dict[str, object] = {}
+    for example, output in zip(examples, expected, strict=True):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(example, name, "exec"), names)
+        assert printed.getvalue() == output

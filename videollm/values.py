@@ -190,6 +190,11 @@ class EncodedVideo:
         """Number of visual tokens K."""
         return len(self.tokens_KD)
 
+    @property
+    def token_spans_s(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of each token in seconds, on the CPU."""
+        return tuple((start, end) for start, end in self.spans_K2.tolist())
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

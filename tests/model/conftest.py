@@ -80,6 +80,7 @@ def make_config(tokenizer_directory: Path) -> Callable[..., VideoLLMConfig]:
             "intermediate_size": 56,
         }
         compressor = {
+            "kind": "merge+qformer",
             "merged_tokens": 9,
             "num_queries": 4,
             "memory_layers": 2,

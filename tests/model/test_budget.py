@@ -36,7 +36,7 @@ configs = st.builds(
     vq=st.builds(VQConfig, codes=st.integers(1, 40), adaptive=st.booleans()),
 )
 by_plan = configs.filter(lambda config: not config.needs_scouting)
-of_segments = by_plan.filter(lambda config: config.kind != "vq")
+of_segments = by_plan.filter(lambda config: not config.has_codebook)
 grids = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
@@ -120,12 +120,14 @@ def sixteen_pairs():
     ],
 )
 def test_budgets_of_sixteen_segments(budget, memory, runs, counts):
-    planned = plan_tokens(sixteen_pairs(), CompressorConfig(num_queries=16, memory_layers=4), budget)
+    planned = plan_tokens(
+        sixteen_pairs(), CompressorConfig(kind="merge+qformer", num_queries=16, memory_layers=4), budget
+    )
     assert (planned.memory, len(planned.segments), list(planned.counts)) == (memory, runs, counts)
 
 
 def test_larger_shares_are_spread_over_the_video():
-    planned = plan_tokens(sixteen_pairs(), CompressorConfig(memory_layers=0), 20)
+    planned = plan_tokens(sixteen_pairs(), CompressorConfig(kind="merge+qformer"), 20)
     assert list(planned.counts) == [1, 1, 1, 2] * 4
 
 
@@ -136,7 +138,7 @@ def test_a_budget_below_one_is_refused():
 
 def test_keeping_every_patch_within_a_smaller_budget_is_refused_with_both_numbers():
     with pytest.raises(ConfigError, match="keeps all 132 tokens, more than the budget of 100"):
-        plan_tokens(sixteen_pairs(), CompressorConfig(kind="none"), 100, grid=(2, 2))
+        plan_tokens(sixteen_pairs(), CompressorConfig(kind="none", memory_layers=4), 100, grid=(2, 2))
 
 
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), st.integers(1, 200))
@@ -158,17 +160,36 @@ def test_pool_cells_are_square_where_they_can_be():
     assert pool_cells(1, 12, 12, 16) == (1, 4, 4)
 
 
+BY_CONTENT = [
+    {"segments": segments, "budget_split": split}
+    for segments in ("plan", "content")
+    for split in ("even", "change")
+]
+
+
+@pytest.mark.parametrize("by_content", BY_CONTENT)
+def test_keeping_every_patch_is_exact_and_refused_before_the_video_is_looked_at(by_content):
+    config = CompressorConfig(kind="none", memory_layers=4, **by_content)
+    with pytest.raises(ConfigError, match="keeps all 132 tokens, more than the budget of 131"):
+        plan_tokens(sixteen_pairs(), config, 131, grid=(2, 2))
+    for budget in (None, 132):
+        planned = plan_tokens(sixteen_pairs(), config, budget, grid=(2, 2))
+        assert (planned.total, planned.exact) == (132, True)
+
+
 @given(plans(), configs, st.none() | st.integers(1, 400), grids, st.data())
 def test_a_plan_by_content_is_an_upper_bound_until_it_is_scouted(plan, config, budget, grid, data):
     if config.kind == "none":
         budget = None
     before = plan_tokens(plan, config, budget, grid=grid)
-    assert before.exact != config.needs_scouting
+    assert before.exact == (config.kind == "none" or not config.needs_scouting)
     after = plan_tokens(plan, config, budget, grid=grid, scouting=data.draw(scoutings(plan)))
     assert after.exact
     assert after.total <= before.total
     assert budget is None or before.total <= budget
     assert min(after.counts) >= 1
+    if before.exact:
+        assert after.total == before.total
     if not config.needs_scouting:
         assert after == before
 
@@ -193,7 +214,7 @@ def test_where_more_happens_there_are_no_fewer_tokens(plan, config, budget, data
 
 def test_tokens_go_where_things_happen():
     changes = tuple(0.0 if segment != 5 else 1.0 for segment in range(16))
-    config = CompressorConfig(memory_layers=0, num_queries=8, budget_split="change")
+    config = CompressorConfig(kind="merge+qformer", num_queries=8, budget_split="change")
     planned = plan_tokens(sixteen_pairs(), config, 30, scouting=Scouting(sixteen_pairs().segments, changes))
     assert planned.counts[5] == 8
     assert sum(planned.counts) == 30

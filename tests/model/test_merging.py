@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from videollm.errors import ConfigError
 from videollm.model.merging import average_groups, memory_tokens, merge_schedule, merge_tokens
+from videollm.model.quantization import cluster_tokens
 
 GRID = 2**16
 
@@ -105,21 +106,82 @@ def test_a_schedule_ends_exactly_at_the_target_and_never_takes_more_than_its_sha
     assert left == target
 
 
-@pytest.mark.parametrize(("count", "target"), [(4, 5), (4, 0), (0, 0)])
-def test_an_impossible_target_is_refused_with_both_numbers(count, target):
-    with pytest.raises(ConfigError, match=f"{count} tokens into {target}"):
+@pytest.mark.parametrize(
+    ("count", "target", "message"),
+    [
+        (4, 5, "target must be a whole number from 1 to 4, the number of tokens, got 5"),
+        (4, 0, "target must be a whole number from 1 to 4, the number of tokens, got 0"),
+        (4, 2.0, "target must be a whole number .* got 2.0"),
+        (4, True, "target must be a whole number .* got True"),
+        (4, "2", "target must be a whole number .* got '2'"),
+        (0, 0, "tokens must be a whole number of at least 1, got 0"),
+        (4.5, 2, "tokens must be a whole number of at least 1, got 4.5"),
+    ],
+)
+def test_an_impossible_schedule_is_refused_with_what_was_given(count, target, message):
+    with pytest.raises(ConfigError, match=message):
         merge_schedule(count, target)
 
 
-@pytest.mark.parametrize("share", [0, 0.6, -1])
+@pytest.mark.parametrize("share", [0, 0.6, -1, "half"])
 def test_a_share_outside_its_range_is_refused(share):
     with pytest.raises(ConfigError, match="above 0 and at most"):
         merge_schedule(4, 2, share)
 
 
-def test_heads_must_divide_the_width():
-    with pytest.raises(ConfigError, match="width 10, got 3"):
-        merge_tokens(torch.zeros(1, 4, 10), 2, heads=3)
+WRONG_ARGUMENTS = [
+    (
+        {"tokens": torch.zeros(4, 10)},
+        r"tokens must be a tensor \(B, N, C\) of a floating dtype, got \(4, 10\)",
+    ),
+    ({"tokens": torch.zeros(1, 4, 10).long()}, "of a floating dtype, got .* of torch.int64"),
+    ({"tokens": np.zeros((1, 4, 10))}, "of a floating dtype, got a value of type ndarray"),
+    ({"tokens": torch.zeros(1, 0, 10)}, r"must have N of at least 1, got the shape \(1, 0, 10\)"),
+    ({"tokens": torch.zeros(1, 4, 0)}, r"must have C of at least 1, got the shape \(1, 4, 0\)"),
+    ({"target": 5}, "target must be a whole number from 1 to 4, the number of tokens, got 5"),
+    ({"target": 2.0}, "target must be a whole number from 1 to 4, the number of tokens, got 2.0"),
+    ({"sizes": torch.ones(4)}, r"sizes must be a tensor \(1, 4\), one number for each token, got \(4,\)"),
+    (
+        {"sizes": torch.ones(1, 3)},
+        r"sizes must be a tensor \(1, 4\), one number for each token, got \(1, 3\)",
+    ),
+    ({"sizes": [[1, 1, 1, 1]]}, r"sizes must be a tensor \(1, 4\), .* got a value of type list"),
+    ({"positions": torch.ones(1, 4)}, r"positions must be a tensor \(1, 4, P\), .* got \(1, 4\)"),
+    ({"positions": torch.ones(1, 3, 2)}, r"positions must be a tensor \(1, 4, P\), .* got \(1, 3, 2\)"),
+    ({"heads": 3}, "heads must divide the token width 10, got 3"),
+    ({"heads": 0}, "heads must be a whole number of at least 1, got 0"),
+    ({"heads": -2}, "heads must be a whole number of at least 1, got -2"),
+]
+
+
+@pytest.mark.parametrize("merge", [merge_tokens, cluster_tokens])
+@pytest.mark.parametrize(("arguments", "message"), WRONG_ARGUMENTS)
+def test_both_ways_to_merge_refuse_wrong_arguments_in_the_same_line(merge, arguments, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        merge(**({"tokens": torch.zeros(1, 4, 10), "target": 2} | arguments))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("merge", [merge_tokens, cluster_tokens])
+def test_an_empty_batch_gives_an_empty_batch(merge):
+    merged = merge(torch.zeros(0, 9, 4), 3, positions=torch.zeros(0, 9, 2))
+    shapes = [tuple(part.shape) for part in (merged.tokens, merged.sizes, merged.positions, merged.sources)]
+    assert shapes == [(0, 3, 4), (0, 3), (0, 3, 2), (0, 9)]
+
+
+@settings(max_examples=40)
+@given(cases(), st.data())
+def test_patches_are_traced_through_two_mergings(case, data):
+    tokens, target, sizes, heads, share = case
+    first = merge_tokens(tokens, target, sizes=sizes, heads=heads, share=share)
+    fewer = data.draw(st.integers(1, target))
+    second = merge_tokens(first.tokens, fewer, sizes=first.sizes, heads=heads, share=share)
+    traced = average_groups(tokens, second.sources.gather(1, first.sources), fewer, sizes=sizes)
+    torch.testing.assert_close(second.tokens, traced.tokens, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(second.sizes, traced.sizes)
+    for sources, weights in zip(second.sources, first.sizes, strict=True):
+        means = [sum(weights[i] * i for i in group) / weights[group].sum() for group in row_groups(sources)]
+        assert all(earlier <= later + 1e-4 for earlier, later in pairwise(means))
 
 
 @settings(max_examples=60)
@@ -352,3 +414,18 @@ def test_memory_is_the_deepest_class_tokens_averaged_over_frames():
         memory_tokens(cls_LTC, 2), torch.stack([cls_LTC[3].mean(0), cls_LTC[4].mean(0)])
     )
     assert memory_tokens(cls_LTC, 0).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "message"),
+    [
+        ((5, 3, 4), 6, "count must be a whole number from 0 to 5, the number of layers, got 6"),
+        ((5, 3, 4), -1, "count must be a whole number from 0 to 5, the number of layers, got -1"),
+        ((5, 3, 4), 1.0, "count must be a whole number from 0 to 5, the number of layers, got 1.0"),
+        ((5, 4), 2, r"cls_LTC must be a tensor \(L, T, C\) of a floating dtype, got \(5, 4\)"),
+        ((5, 0, 4), 2, r"must have T of at least 1, got the shape \(5, 0, 4\)"),
+    ],
+)
+def test_memory_that_is_not_there_is_refused(shape, count, message):
+    with pytest.raises(ConfigError, match=message):
+        memory_tokens(torch.zeros(shape), count)

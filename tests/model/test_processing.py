@@ -85,6 +85,47 @@ def test_times_and_brackets_can_be_left_out(tokenizer, layout):
     assert prompt.text == f"<|user|>\n{'<|video_pad|>' * 8}What?<|end|>\n<|assistant|>\n"
 
 
+def test_each_token_can_have_its_times(tokenizer, plan):
+    spans = ((0.0, 5.0), (0.0, 1.2), (0.4, 3.6), (3.5, 5.0))
+    layout = VisualLayout(1, (3,), ((0.0, 5.0),), plan, spans)
+    timed = VideoLLMProcessor(tokenizer, prompt={"times": "tokens"})
+    prompt = timed.render([Message("user", "<video>?")], [layout])
+    pad = "<|video_pad|>"
+    assert f"<|vision_start|>{pad}0:00-0:01{pad}0:00-0:04{pad}0:04-0:05{pad}<|vision_end|>?" in prompt.text
+    assert prompt.input_ids.count(timed.placeholder_id) == 4
+    image = dataclasses.replace(layout, plan=dataclasses.replace(plan, kind="image"))
+    assert (
+        f"<|vision_start|>{pad * 4}<|vision_end|>?"
+        in timed.render([Message("user", "<video>?")], [image]).text
+    )
+    untold = dataclasses.replace(layout, token_spans_s=spans[:2])
+    with pytest.raises(DataError, match="times of 4 visual tokens, the layout knows those of 2"):
+        timed.render([Message("user", "<video>?")], [untold])
+
+
+def test_times_are_of_segments_or_tokens():
+    with pytest.raises(ConfigError, match=r"prompt\.times must be segments or tokens, got 'frames'"):
+        PromptSettings(times="frames")
+
+
+@pytest.mark.parametrize("kind", ["merge+vq", "vq", "merge", "merge+qformer"])
+def test_arranging_before_promises_the_token_times_that_encoding_gives(make_model, plan, noise, kind):
+    model = make_model(
+        compressor={"kind": kind, "merged_tokens": 6, "vq": {"codes": 9}}, prompt={"times": "tokens"}
+    )
+    merged = model.merge_video(noise(), plan)
+    for budget in (None, 3, 7):
+        token_plan = model.plan_tokens(plan, budget, merged=merged)
+        arranged = model.compressor.arrange(merged, token_plan)
+        spans = model.compressor.token_spans(arranged, token_plan, plan).tolist()
+        video = model.encode_video(noise(), plan, max_visual_tokens=budget)
+        question = [Message("user", "<video>?")]
+        promised = VisualLayout.of(plan, token_plan, spans)
+        assert model.processor.render(question, [promised]) == model.processor.render(question, [video])
+        again = model.project_segments([arranged], [token_plan])[0]
+        torch.testing.assert_close(again, video.tokens_KD)
+
+
 def test_several_videos_are_consumed_in_order_over_several_turns(processor, plan):
     first, second, third = (VisualLayout(0, (count,) * 3, plan.spans_s, plan) for count in (1, 2, 3))
     messages = [

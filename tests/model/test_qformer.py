@@ -55,7 +55,7 @@ def select(segments, rows, columns):
 
 
 @pytest.mark.parametrize("count", range(1, QUERIES + 1))
-def test_fewer_queries_give_exactly_the_leading_tokens_of_more(qformer, count):
+def test_fewer_queries_give_the_leading_tokens_of_more(qformer, count):
     segments = segments_of([6, 6])
     full = qformer(segments).tokens_SKH
     torch.testing.assert_close(qformer(segments, count).tokens_SKH, full[:, :count], rtol=1e-5, atol=1e-6)
@@ -201,6 +201,12 @@ def test_attention_can_be_had_after_another_implementation_was_chosen_for_the_mo
 def test_queries_that_do_not_exist_are_refused(qformer, count):
     with pytest.raises(ConfigError, match=f"from 1 to {QUERIES}, got {count}"):
         qformer(segments_of([3]), count)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0])
+def test_a_module_without_queries_is_refused(count):
+    with pytest.raises(ConfigError, match=f"num_queries must be a whole number of at least 1, got {count}"):
+        SegmentQFormer(CONFIG, token_width=WIDTH, num_queries=count)
 
 
 def test_fourier_features_are_sines_and_cosines_of_geometric_periods():

@@ -110,6 +110,13 @@ def test_the_elbow_stays_within_its_bounds():
     assert choose_count(torch.ones(50, 4), 20, fewest=3) == 3
 
 
+@pytest.mark.parametrize(("most", "fewest", "expected"), [(1, 1, 1), (2, 1, 1), (2, 2, 2), (3, 1, 2)])
+def test_an_elbow_needs_three_points(most, fewest, expected):
+    tokens, _ = blobs(2, 20)
+    assert choose_count(tokens, most, fewest=fewest) == expected
+    assert choose_count(tokens[:2], 30, fewest=min(fewest, 2)) == min(fewest, 2)
+
+
 def test_sizes_count_as_that_many_equal_tokens():
     tokens, _ = blobs(4, 6, noise=0.3)
     sizes = torch.tensor([1.0, 3.0] * 12)
@@ -167,18 +174,46 @@ def test_the_error_is_the_mean_distance_to_the_code():
     assert quantize(tokens, 40).error < codebook.error < quantize(tokens, 3).error
 
 
-@pytest.mark.parametrize("count", [0, 5])
+@pytest.mark.parametrize("count", [0, 5, 2.0])
 def test_an_impossible_number_of_codes_is_refused_with_both_numbers(count):
-    for call in (quantize, lambda tokens, k: cluster_tokens(tokens[None], k)):
-        with pytest.raises(ConfigError, match=f"4 tokens into {count}"):
-            call(torch.zeros(4, 2), count)
+    with pytest.raises(
+        ConfigError, match=f"count must be a whole number from 1 to 4, the number of tokens, got {count}"
+    ):
+        quantize(torch.zeros(4, 2), count)
 
 
-def test_heads_must_divide_the_width_and_bounds_must_be_in_order():
-    with pytest.raises(ConfigError, match="width 10, got 3"):
-        cluster_tokens(torch.zeros(1, 4, 10), 2, heads=3)
-    with pytest.raises(ConfigError, match="from 1 to the most, 4, got 5"):
-        choose_count(torch.zeros(9, 2), 4, fewest=5)
+@pytest.mark.parametrize(
+    ("most", "fewest", "message"),
+    [
+        (4, 5, "fewest must be a whole number from 1 to 4, the most codes, got 5"),
+        (30, 10, "fewest must be a whole number from 1 to 9, the number of tokens, got 10"),
+        (4, 0, "fewest must be a whole number from 1 to 4, the most codes, got 0"),
+        (0, 1, "most must be a whole number of at least 1, got 0"),
+        (2.5, 1, "most must be a whole number of at least 1, got 2.5"),
+    ],
+)
+def test_bounds_of_an_adaptive_size_must_be_in_order(most, fewest, message):
+    with pytest.raises(ConfigError, match=message):
+        choose_count(torch.zeros(9, 2), most, fewest=fewest)
+
+
+@pytest.mark.parametrize("call", [quantize, choose_count])
+@pytest.mark.parametrize(
+    ("tokens", "sizes", "message"),
+    [
+        (
+            torch.zeros(1, 4, 2),
+            None,
+            r"tokens_NC must be a tensor \(N, C\) of a floating dtype, got \(1, 4, 2\)",
+        ),
+        (torch.zeros(4, 2).int(), None, "of a floating dtype, got .* of torch.int32"),
+        (torch.zeros(0, 2), None, r"tokens_NC \(N, C\) must have N of at least 1, got the shape \(0, 2\)"),
+        (torch.zeros(4, 2), torch.ones(4, 1), r"sizes_N must be a tensor \(4,\), .* got \(4, 1\)"),
+    ],
+)
+def test_tokens_of_a_wrong_shape_or_dtype_are_refused(call, tokens, sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        call(tokens, 2, sizes_N=sizes)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

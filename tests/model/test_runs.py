@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from videollm.errors import ConfigError
 from videollm.model import runs as runs_module
 from videollm.model.merging import merge_tokens
 from videollm.model.quantization import cluster_tokens
@@ -35,3 +36,48 @@ def test_runs_merge_as_if_each_were_alone_however_many_share_a_batch(merge, most
         torch.testing.assert_close(merged.positions[part], alone.positions[0])
         assert torch.equal(sources - kept, alone.sources[0])
         kept += target
+
+
+@pytest.mark.parametrize("merge", [merge_tokens, cluster_tokens])
+def test_without_sizes_each_token_counts_once_and_without_positions_there_are_none(merge):
+    tokens, positions = seeded(13, 44, 6), seeded(14, 44, 3)
+    plain = merge_runs(tokens, LENGTHS, TARGETS, merge=merge)
+    full = merge_runs(tokens, LENGTHS, TARGETS, sizes=torch.ones(44), positions=positions, merge=merge)
+    assert plain.positions is None
+    assert torch.equal(plain.tokens, full.tokens)
+    assert torch.equal(plain.sizes, full.sizes)
+    assert torch.equal(plain.sources, full.sources)
+    torch.testing.assert_close(
+        merge_runs(tokens, LENGTHS, TARGETS, positions=positions, merge=merge).positions, full.positions
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "targets", "message"),
+    [
+        ([], [], "at least one run, and a target for each length, got 0 lengths and 0 targets"),
+        ([4, 5], [2], "got 2 lengths and 1 targets"),
+        ([4, 0, 5], [2, 0, 2], r"lengths\[1\] must be a whole number of at least 1, got 0"),
+        ([4, 5.0], [2, 2], r"lengths\[1\] must be a whole number of at least 1, got 5.0"),
+        ([4, 5], [2, 6], r"targets\[1\] must be a whole number from 1 to 5, the length of the run, got 6"),
+        ([4, 5], [0, 2], r"targets\[0\] must be a whole number from 1 to 4"),
+        ([4, 4], [2, 2], "lengths must sum to the 9 tokens, got a sum of 8"),
+    ],
+)
+def test_impossible_runs_are_refused(lengths, targets, message):
+    with pytest.raises(ConfigError, match=message):
+        merge_runs(torch.zeros(9, 4), lengths, targets, merge=merge_tokens)
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns", "message"),
+    [
+        ((1, 9, 4), {}, r"tokens must be a tensor \(N, C\)"),
+        ((0, 4), {}, "must have N of at least 1"),
+        ((9, 4), {"sizes": torch.ones(8)}, r"sizes must be a tensor \(9,\)"),
+        ((9, 4), {"positions": torch.ones(9)}, r"positions must be a tensor \(9, P\)"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(shape, columns, message):
+    with pytest.raises(ConfigError, match=message):
+        merge_runs(torch.zeros(shape), [4, 5], [2, 2], merge=merge_tokens, **columns)

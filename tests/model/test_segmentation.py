@@ -43,10 +43,24 @@ def test_cuts_of_a_video_are_found():
     assert segments_by_change(changes, 3) == ((0, 7), (7, 19), (19, 30))
 
 
-@pytest.mark.parametrize("count", [0, 4])
+@pytest.mark.parametrize("count", [0, 4, 1.5])
 def test_an_impossible_number_of_segments_is_refused(count):
-    with pytest.raises(ConfigError, match=f"cut 3 frames into {count} segments"):
+    with pytest.raises(ConfigError, match=f"whole number from 1 to 3, the number of frames, got {count}"):
         segments_by_change(torch.zeros(3), count)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "message"),
+    [
+        (lambda changes: segments_by_change(changes, 1), (3, 2), r"changes_T must be a tensor \(T\)"),
+        (lambda changes: segments_by_change(changes, 1), (0,), r"changes_T \(T\) must have T of at least 1"),
+        (frame_changes, (3, 2), r"patches_TPC must be a tensor \(T, P, C\)"),
+        (frame_changes, (0, 3, 2), r"patches_TPC \(T, P, C\) must have T of at least 1"),
+    ],
+)
+def test_features_of_a_wrong_shape_are_refused(function, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        function(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -231,6 +231,19 @@ def test_heads_have_to_divide_the_encoders_width():
         TemporalAttention(TemporalSettings(), 20)
 
 
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((0, 5, WIDTH), "must have T of at least 1, got the shape .0, 5, 24."),
+        ((7, 0, WIDTH), "must have P of at least 1"),
+        ((7, WIDTH), "tokens_TPC must be a tensor .T, P, C. of a floating dtype, got .7, 24."),
+    ],
+)
+def test_tokens_without_a_frame_or_of_a_wrong_shape_are_refused(shape, message):
+    with pytest.raises(ConfigError, match=message):
+        make_attention()(torch.zeros(shape))
+
+
 def test_it_is_off_by_default_and_in_a_checkpoint_that_does_not_know_it(make_config, model):
     assert "temporal" not in json.loads((POCKET / "config.json").read_text("utf-8"))
     assert VideoLLMConfig.from_pretrained(POCKET).temporal is None

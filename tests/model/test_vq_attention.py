@@ -115,3 +115,34 @@ def test_a_still_picture_and_a_single_code_have_finite_statistics():
 def test_heads_must_divide_the_width():
     with pytest.raises(ConfigError, match="encoder's width 15, got 2"):
         VQAttention(CONFIG, width=15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_positions_may_be_of_any_float_dtype(dtype):
+    labels, places = random_labels(), positions().to(dtype)
+    found = occupancy_statistics(labels, places, 6, (2.0, 6.0), CONFIG)
+    torch.testing.assert_close(
+        found, occupancy_statistics(labels, places.float(), 6, (2.0, 6.0), CONFIG), check_dtype=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "places", "count", "message"),
+    [
+        (
+            torch.zeros(5).long(),
+            torch.rand(4, 3),
+            1,
+            r"labels_N must be \(4,\) of torch.int64, .* got \(5,\)",
+        ),
+        (torch.zeros(4).int(), torch.rand(4, 3), 1, "labels_N must be .* of torch.int64, .* of torch.int32"),
+        (torch.zeros(4).long(), torch.rand(4, 2), 1, r"positions_N3 must be a tensor \(N, 3\)"),
+        (torch.zeros(4).long(), torch.rand(4, 3).long(), 1, "positions_N3 must be .* of a floating dtype"),
+        (torch.zeros(0).long(), torch.rand(0, 3), 1, "must have N of at least 1"),
+        (torch.zeros(4).long(), torch.rand(4, 3), 0, "count must be a whole number of at least 1, got 0"),
+        (torch.arange(4), torch.rand(4, 3), 3, "labels_N must be below count 3, got 3"),
+    ],
+)
+def test_a_map_that_does_not_fit_is_refused(labels, places, count, message):
+    with pytest.raises(ConfigError, match=message):
+        occupancy_statistics(labels, places, count, (0.0, 1.0), CONFIG)

@@ -41,7 +41,7 @@ class ModelDirectory:
         return _read_json(self.base / _CONFIG)
 
     def read_reading_settings(self) -> tuple[VideoSettings, int]:
-        """Returns how the checkpoint reads videos, and the side of its encoder's input in pixels.
+        """Returns how the checkpoint reads videos, and the side of the frames it takes in pixels.
 
         Raises:
             CheckpointError: ``config.json`` cannot be read, or does not say.
@@ -49,9 +49,9 @@ class ModelDirectory:
         """
         config = self.read_config()
         try:
-            size = int(config["vision_config"]["image_size"])
+            size = int(config["image"]["size"])
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{self.base / _CONFIG}: vision_config.image_size is missing") from error
+            raise CheckpointError(f"{self.base / _CONFIG}: image.size is missing") from error
         return read_settings(VideoSettings, "video", config.get("video")), size
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from ..model.modeling import VideoLLM
 from ..synthetic.language.questions import DESCRIPTIONS, KINDS, Question
@@ -24,6 +25,7 @@ _DESCRIPTION_TOKENS = 384
 _ANSWER_TOKENS = 96
 
 Progress = Callable[[str], None]
+Encode: TypeAlias = Callable[[Clip], EncodedVideo]
 
 
 def evaluate_world(
@@ -40,6 +42,7 @@ def evaluate_world(
     resume: bool = False,
     overwrite: bool = False,
     name: str = "",
+    encode: Encode | None = None,
     progress: Progress = lambda line: None,
 ) -> WorldReport:
     """Asks a model questions of every kind about clips of the test split.
@@ -57,6 +60,8 @@ def evaluate_world(
         resume: Go on from the rows in ``out_dir``.
         overwrite: Replace what is in ``out_dir``.
         name: What the model is called in the report.
+        encode: Encodes a clip instead of the model; then nothing else says how clips are read.
+        encode: Encodes a clip instead of the model; then nothing else says how clips are read.
         progress: Told in a line what is going on.
 
     Returns:
@@ -86,9 +91,8 @@ def evaluate_world(
     )
     done = {row.index for row in rows}
     waiting = [item for item in items if item.index not in done]
-    videos = _encode(
-        model, waiting, progress, max_visual_tokens=max_visual_tokens, through_file=through_files
-    )
+    reading = partial(encode_clip, model, max_visual_tokens=max_visual_tokens, through_file=through_files)
+    videos = _encode(encode or reading, waiting, progress)
     for row in _ask(model, waiting, videos, batch_size, progress):
         rows.append(row)
         if store is not None:
@@ -119,14 +123,12 @@ def _items_hash(items: Sequence[Item]) -> str:
     return digest.hexdigest()
 
 
-def _encode(
-    model: VideoLLM, items: Sequence[Item], progress: Progress, **options: Any
-) -> dict[Clip, EncodedVideo]:
+def _encode(encode: Encode, items: Sequence[Item], progress: Progress) -> dict[Clip, EncodedVideo]:
     """Encodes every clip that is looked at, once."""
     clips = list(dict.fromkeys(clip for item in items for clip in (item.clip, item.other_clip)))
     videos: dict[Clip, EncodedVideo] = {}
     for count, clip in enumerate(clips, 1):
-        videos[clip] = encode_clip(model, clip, **options)
+        videos[clip] = encode(clip)
         if count % 50 == 0 or count == len(clips):
             progress(f"encoded {count} of {len(clips)} clips")
     return videos

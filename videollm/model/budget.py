@@ -31,7 +31,8 @@ class TokenPlan:
         segments: Half-open runs ``(first, past_last)`` of frame indices: the plan's segments, joined where the
             budget has less than one token for each.
         counts: Tokens of each run.
-        exact: Whether the counts are final; else ``total`` is an upper bound, and a scouting pass will say.
+        exact: Whether ``total`` is final; else it is an upper bound, and a scouting pass will say. Where segments are
+            drawn by content, the runs are final after that pass only.
     """
 
     memory: int
@@ -94,7 +95,7 @@ def plan_tokens(
         grid: Rows and columns of the encoder's patches; needed by the kinds without queries, whose counts are
             bounded by the patches there are.
         scouting: What the features say, of the segments of ``plan``; without it, the plan of a compressor that goes by
-            content is not ``exact``.
+            content is not ``exact``. Kind ``"none"`` keeps every patch, and needs none to say how many that is.
 
     Returns:
         The plan; ``total`` never exceeds the budget, and with scouting never what it was without.
@@ -106,8 +107,8 @@ def plan_tokens(
         raise ConfigError(f"max_visual_tokens must be at least 1, got {budget}")
     memory = config.memory_layers if budget is None else min(config.memory_layers, budget // 4)
     room = None if budget is None else budget - memory
-    exact = scouting is not None or not config.needs_scouting
-    if config.kind == "vq":
+    exact = scouting is not None or not config.needs_scouting or config.kind == "none"
+    if config.has_codebook:
         return TokenPlan(
             memory, ((0, plan.frame_count),), (_codes(plan, config, room, grid, scouting),), exact
         )
@@ -132,8 +133,8 @@ def _codes(
     grid: tuple[int, int] | None,
     scouting: Scouting | None,
 ) -> int:
-    """Codes of a video."""
-    limits = [_limit((0, plan.frame_count), config, grid), room]
+    """Codes of a video: no more than it has tokens to make them of."""
+    limits = [config.vq.codes, sum(_limit(run, config, grid) for run in plan.segments), room]
     if config.vq.adaptive and scouting is not None:
         limits.append(scouting.codes)
     return min(limit for limit in limits if limit is not None)
@@ -216,7 +217,7 @@ def _count(run: tuple[int, int], share: int, config: CompressorConfig, grid: tup
 
 
 def _limit(run: tuple[int, int], config: CompressorConfig, grid: tuple[int, int] | None) -> int:
-    """Most tokens that the compressor makes of one run."""
+    """Most tokens that the compressor makes of one run, before a codebook."""
     if config.has_queries:
         return config.num_queries
     if grid is None:
@@ -225,10 +226,8 @@ def _limit(run: tuple[int, int], config: CompressorConfig, grid: tuple[int, int]
         )
     patches = (run[1] - run[0]) * math.prod(grid)
     match config.kind:
-        case "none":
+        case "none" | "vq":
             return patches
-        case "vq":
-            return min(config.vq.codes, patches)
         case _:
             return min(config.merged_tokens, patches)
 

@@ -97,7 +97,7 @@ class Compressor(nn.Module):
             if config.memory_layers:
                 self.memory_norm = nn.LayerNorm(encoder_width)
                 self.memory_projection = nn.Linear(encoder_width, self.width)
-        if config.kind == "vq" and config.vq.map != "none":
+        if config.has_codebook and config.vq.map != "none":
             self.vq_attention = VQAttention(config.vq, width=encoder_width)
 
     def plan_tokens(
@@ -113,8 +113,8 @@ class Compressor(nn.Module):
         """
         if merged is None or not self.config.needs_scouting:
             return plan_tokens(plan, self.config, budget, grid=self.grid)
-        vq = self.config.vq if self.config.kind == "vq" else None
-        scouting = merged.scout(vq.codes if vq and vq.adaptive else None)
+        vq = self.config.vq
+        scouting = merged.scout(vq.codes if self.config.has_codebook and vq.adaptive else None)
         return plan_tokens(merged.adapt(plan), self.config, budget, grid=self.grid, scouting=scouting)
 
     def forward(
@@ -135,19 +135,34 @@ class Compressor(nn.Module):
             ConfigError: The budget cannot be met.
             DataError: Patches, class tokens and plan do not belong together.
         """
-        merged = self.merge_only(patches_TPC, cls_LTC, plan)
+        return self.compress(self.merge_only(patches_TPC, cls_LTC, plan), plan, budget)
+
+    def compress(self, merged: MergedSegments, plan: FramePlan, budget: int | None = None) -> Compressed:
+        """The rest of :meth:`forward`: from merged segments to what the budget leaves of them.
+
+        Args:
+            merged: What :meth:`merge_only` gave.
+            plan: The plan it was made with.
+            budget: Most tokens, memory tokens included.
+
+        Returns:
+            As :meth:`forward`.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
         token_plan = self.plan_tokens(plan, budget, merged=merged)
-        segments = self._arrange(merged, token_plan)
+        segments = self.arrange(merged, token_plan)
         rows, attention = self._read([segments], token_plan.counts, with_attention=True)
         shares = None
         if attention is not None:
             shares = shares_from_attention(attention, token_plan.counts, segments.lengths_S.tolist())
-        merged_TP = segments.sources_N.view(patches_TPC.shape[:2])
+        merged_TP = segments.sources_N.view(plan.frame_count, -1)
         sources = Sources(merged_TP, segments.sizes_M, shares, token_plan.memory)
         return Compressed(
             tokens_KD=self._with_memory(segments, token_plan, rows),
             sizes_K=sources.sizes_K(),
-            spans_K2=self._spans(segments, token_plan, plan),
+            spans_K2=self.token_spans(segments, token_plan, plan),
             token_plan=token_plan,
             plan=merged.adapt(plan),
             sources=sources,
@@ -175,9 +190,11 @@ class Compressor(nn.Module):
         """The same from segments in which every token still is a patch, such as a cache that serves several kinds."""
         if self.config.segments == "content":
             segments = segments.cut_by_content()
-        if self.config.kind == "vq":
-            return segments.quantize(min(self.config.vq.codes, len(segments.tokens_MC)))
-        return self._merge(segments) if self.config.merges else segments
+        if self.config.merges:
+            segments = self._merge(segments)
+        if self.config.has_codebook:
+            segments = self._quantize(segments, min(self.config.vq.codes, len(segments.tokens_MC)))
+        return segments
 
     def query(self, batch: Sequence[MergedSegments], token_plans: Sequence[TokenPlan]) -> list[Tensor]:
         """The learned part: queries read all segments of all videos at once.
@@ -192,21 +209,24 @@ class Compressor(nn.Module):
         Raises:
             DataError: A token plan does not belong to its video.
         """
-        videos = [self._arrange(merged, planned) for merged, planned in zip(batch, token_plans, strict=True)]
+        videos = [self.arrange(merged, planned) for merged, planned in zip(batch, token_plans, strict=True)]
         rows, _ = self._read(videos, [count for planned in token_plans for count in planned.counts])
         parts = torch.split(rows, [sum(planned.counts) for planned in token_plans])
         return [self._with_memory(*video) for video in zip(videos, token_plans, parts, strict=True)]
 
-    def _arrange(self, merged: MergedSegments, token_plan: TokenPlan) -> MergedSegments:
-        """One segment for each run of the token plan; kinds without queries give their final counts here."""
+    def arrange(self, merged: MergedSegments, token_plan: TokenPlan) -> MergedSegments:
+        """One segment for each run of the token plan; kinds without queries give their final counts here.
+
+        Arranging again by the same plan changes nothing, so :meth:`query` may be given what was arranged before.
+        """
         joined = merged.join(token_plan.segments)
         match self.config.kind:
             case "merge":
                 return joined.merge(token_plan.counts, self._merge_method())
             case "merge+qformer":
                 return self._merge(joined)
-            case "vq":
-                return joined.quantize(token_plan.total - token_plan.memory)
+            case "vq" | "merge+vq":
+                return self._quantize(joined, token_plan.total - token_plan.memory)
             case "pool":
                 return joined.pool(token_plan.counts, self.grid)
             case _:
@@ -216,6 +236,10 @@ class Compressor(nn.Module):
         """Merges each segment into ``config.merged_tokens``; one that has no more stays as it is."""
         targets = [min(self.config.merged_tokens, length) for length in segments.lengths_S.tolist()]
         return segments.merge(targets, self._merge_method())
+
+    def _quantize(self, segments: MergedSegments, count: int) -> MergedSegments:
+        # What was merged counts once: a small thing is as much worth a code as the wall behind it.
+        return segments.quantize(count, by_size=not self.config.merges)
 
     def _merge_method(self) -> Merge:
         heads = self.config.merge_heads
@@ -227,7 +251,7 @@ class Compressor(nn.Module):
         self, videos: Sequence[MergedSegments], counts: Sequence[int], *, with_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Kept tokens of all segments one after the other, and where queries looked (if asked, and there are any)."""
-        if self.config.kind == "vq" and self.config.vq.map != "none":
+        if self.config.has_codebook and self.config.vq.map != "none":
             return self._read_codes(videos), None
         if not self.config.has_queries:
             return torch.cat([segments.tokens_MC for segments in videos]), None
@@ -268,13 +292,19 @@ class Compressor(nn.Module):
             memory = self.memory_projection(self.memory_norm(memory.to(self.memory_norm.weight.dtype)))
         return torch.cat([memory, rows])
 
-    def _spans(self, segments: MergedSegments, token_plan: TokenPlan, plan: FramePlan) -> Tensor:
-        """Start and end second of each kept token, (K, 2): a query's are those of the whole segment it read."""
+    def token_spans(self, arranged: MergedSegments, token_plan: TokenPlan, plan: FramePlan) -> Tensor:
+        """Start and end second of each kept token, (K, 2): a query's are those of the whole segment it read.
+
+        Args:
+            arranged: What :meth:`arrange` gave for this token plan.
+            token_plan: The token plan.
+            plan: The frame plan.
+        """
         if self.config.has_queries:
-            counts = torch.tensor(token_plan.counts, device=segments.spans_S2.device)
-            spans = segments.spans_S2.repeat_interleave(counts, dim=0)
+            counts = torch.tensor(token_plan.counts, device=arranged.spans_S2.device)
+            spans = arranged.spans_S2.repeat_interleave(counts, dim=0)
         else:
-            spans = segments.token_spans(plan)
+            spans = arranged.token_spans(plan)
         video = spans.new_tensor([plan.spans_s[0][0], plan.spans_s[-1][1]])
         return torch.cat([video.expand(token_plan.memory, 2), spans])
 

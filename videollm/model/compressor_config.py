@@ -6,16 +6,18 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ..errors import ConfigError
 
-CompressorKind = Literal["merge+qformer", "merge", "vq", "qformer", "pool", "none"]
+CompressorKind = Literal["merge+qformer", "merge", "vq", "merge+vq", "qformer", "pool", "none"]
 KINDS: tuple[str, ...] = get_args(CompressorKind)
 MergeMethod = Literal["bipartite", "kmeans"]
 BudgetSplit = Literal["even", "change"]
 Segmentation = Literal["plan", "content"]
 CodeMap = Literal["full", "random", "none"]
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ class QFormerConfig:
             "intermediate_size",
             "cross_attention_every",
             "time_frequencies",
+            owner="qformer",
         )
-        at_least(self, 0, "place_frequencies")
+        at_least(self, 0, "place_frequencies", owner="qformer")
+        true_or_false(self, "qformer", "proportional_attention")
         if self.hidden_size % self.heads:
             raise ConfigError(
                 f"qformer.heads must divide qformer.hidden_size {self.hidden_size}, got {self.heads}"
@@ -71,7 +75,7 @@ class QFormerConfig:
 
 @dataclass(frozen=True, slots=True)
 class VQConfig:
-    """The codebook of a whole video, and what its codes learn of where and when they were seen (kind ``"vq"``).
+    """The codebook of a whole video, and what its codes learn of where and when they were seen (kinds with a codebook).
 
     Attributes:
         codes: Codes of a video, and so the most tokens it gives besides memory tokens.
@@ -100,7 +104,18 @@ class VQConfig:
     map: CodeMap = "full"
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "codes", "heads", "hidden_size", "time_bins", "place_bins", "time_frequencies")
+        at_least(
+            self,
+            1,
+            "codes",
+            "heads",
+            "hidden_size",
+            "time_bins",
+            "place_bins",
+            "time_frequencies",
+            owner="vq",
+        )
+        true_or_false(self, "vq", "adaptive")
         one_of(self, "vq", "map", CodeMap)
         check_periods("vq", self.shortest_period_s, self.longest_period_s)
 
@@ -110,9 +125,10 @@ class CompressorConfig:
     """How many tokens a segment becomes, and by what means.
 
     Attributes:
-        kind: ``"merge+qformer"`` merges similar patches and lets queries read what is left; ``"merge"`` and
-            ``"qformer"`` do one of the two; ``"vq"`` makes one codebook of the whole video; ``"pool"`` averages cells
-            of a regular grid; ``"none"`` keeps every patch.
+        kind: ``"merge+vq"`` merges similar patches in each segment, and makes one codebook of the whole video of what
+            is left; ``"merge"`` and ``"vq"`` do one of the two. ``"merge+qformer"`` lets queries read the merged
+            segments, ``"qformer"`` all of their patches; ``"pool"`` averages cells of a regular grid; ``"none"`` keeps
+            every patch.
         merge_method: ``"bipartite"`` soft matching, step by step (LongVLM), or seeded ``"kmeans"`` in each segment.
         merged_tokens: Tokens a segment is merged into before queries read it (kinds that merge); without queries also
             the most tokens a segment gives (kinds ``"merge"`` and ``"pool"``).
@@ -124,20 +140,20 @@ class CompressorConfig:
         memory_layers: Global memory tokens: class tokens of this many last hidden states of the encoder, averaged
             over the video; 0 for none.
         segments: ``"plan"`` keeps the segments of the frame plan, by frames or seconds; ``"content"`` draws as many
-            where the picture changes most.
+            where the picture changes most. Kind ``"vq"`` makes no difference between them.
         budget_split: ``"even"`` gives every segment alike; ``"change"`` by how much happens in it. The counts are then
             known once the frames were encoded; before, there is an upper bound.
-        qformer: Sizes of the Q-Former (kinds with queries).
-        vq: The codebook (kind ``"vq"``).
+        qformer: Sizes of the Q-Former (kinds with queries); also accepted as a mapping.
+        vq: The codebook (kinds with one); also accepted as a mapping.
     """
 
-    kind: CompressorKind = "merge+qformer"
+    kind: CompressorKind = "merge+vq"
     merge_method: MergeMethod = "bipartite"
     merged_tokens: int = 48
     merge_heads: int = 1
     merge_share: float = 0.25
     num_queries: int = 16
-    memory_layers: int = 4
+    memory_layers: int = 0
     segments: Segmentation = "plan"
     budget_split: BudgetSplit = "even"
     qformer: QFormerConfig = field(default_factory=QFormerConfig)
@@ -148,17 +164,19 @@ class CompressorConfig:
         one_of(self, "compressor", "merge_method", MergeMethod)
         one_of(self, "compressor", "segments", Segmentation)
         one_of(self, "compressor", "budget_split", BudgetSplit)
-        at_least(self, 1, "merged_tokens", "merge_heads", "num_queries")
-        at_least(self, 0, "memory_layers")
+        at_least(self, 1, "merged_tokens", "merge_heads", "num_queries", owner="compressor")
+        at_least(self, 0, "memory_layers", owner="compressor")
         if not (_is_number(self.merge_share) and 0 < self.merge_share <= 0.5):
             raise ConfigError(
                 f"compressor.merge_share must be above 0 and at most 0.5, got {self.merge_share!r}"
             )
+        for name, part in (("qformer", QFormerConfig), ("vq", VQConfig)):
+            object.__setattr__(self, name, _part(name, part, getattr(self, name)))
 
     @property
     def merges(self) -> bool:
         """Whether similar patches are merged."""
-        return self.kind in ("merge", "merge+qformer")
+        return self.kind in ("merge", "merge+qformer", "merge+vq")
 
     @property
     def has_queries(self) -> bool:
@@ -166,11 +184,17 @@ class CompressorConfig:
         return self.kind in ("qformer", "merge+qformer")
 
     @property
+    def has_codebook(self) -> bool:
+        """Whether one codebook of the whole video makes the tokens."""
+        return self.kind in ("vq", "merge+vq")
+
+    @property
     def needs_scouting(self) -> bool:
         """Whether it depends on what the video shows how many tokens there are of which part of it."""
-        if self.kind == "vq":
+        if self.has_codebook:
             return self.vq.adaptive
-        return self.budget_split == "change" or self.segments == "content"
+        # Every patch is kept, however a budget would be split.
+        return self.segments == "content" or (self.budget_split == "change" and self.kind != "none")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain JSON types."""
@@ -181,24 +205,35 @@ class CompressorConfig:
         """Reads what :meth:`to_dict` gave; what is left out takes its default.
 
         Raises:
-            ConfigError: A name is unknown or a value out of range.
+            ConfigError: A name is unknown, a value out of range or of the wrong type.
         """
-        fields = dict(settings)
-        check_names("compressor", cls, fields)
-        for name, part in (("qformer", QFormerConfig), ("vq", VQConfig)):
-            values = fields.get(name, {})
-            if not isinstance(values, part):
-                check_names(name, part, values)
-                fields[name] = part(**values)
-        return cls(**fields)
+        return _part("compressor", cls, settings)
 
 
-def at_least(config: Any, minimum: int, *names: str) -> None:
+def _part(name: str, config: type[Config], values: Config | Mapping[str, Any]) -> Config:
+    """Settings as an object, which may have been given by name."""
+    if isinstance(values, config):
+        return values
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{name} settings must be a mapping or a {config.__name__}, got {values!r}")
+    check_names(name, config, values)
+    return config(**values)
+
+
+def at_least(config: Any, minimum: int, *names: str, owner: str = "") -> None:
     """Raises ``ConfigError`` for the first named field that is no whole number of at least ``minimum``."""
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-            raise ConfigError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+            full_name = f"{owner}.{name}" if owner else name
+            raise ConfigError(f"{full_name} must be a whole number of at least {minimum}, got {value!r}")
+
+
+def true_or_false(config: Any, owner: str, name: str) -> None:
+    """Raises ``ConfigError`` if the named field is neither ``True`` nor ``False``."""
+    value = getattr(config, name)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{owner}.{name} must be true or false, got {value!r}")
 
 
 def one_of(config: Any, owner: str, name: str, choices: Any) -> None:

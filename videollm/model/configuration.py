@@ -15,6 +15,7 @@ from .settings import (
     ImageSettings,
     ProjectorSettings,
     PromptSettings,
+    StemSettings,
     TemporalSettings,
     VideoSettings,
     read_settings,
@@ -27,6 +28,7 @@ _SETTINGS = {
     "prompt": PromptSettings,
     "projector": ProjectorSettings,
 }
+_OPTIONAL_SETTINGS = {"stem": StemSettings, "temporal": TemporalSettings}
 _HOW_IT_WAS_READ = ("transformers_version", "_name_or_path", "dtype")
 
 
@@ -44,8 +46,9 @@ class VideoLLMConfig(PreTrainedConfig):
         placeholder_token_id: Id of ``prompt.placeholder`` in the tokenizer.
         vision_layer: Hidden state of the encoder that patches are read from: 0 is the embeddings, -1 the last layer.
         vision_chunk_frames: Frames that pass through the encoder together; the result does not depend on it.
-        temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for an encoder that sees each
-            frame on its own.
+        stem: Convolutions in front of the encoder, ``StemSettings``; ``None`` for none.
+        temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for none. Without it, and
+            without a stem of several frames, the encoder sees each frame on its own.
     """
 
     model_type: ClassVar[str] = "videollm"
@@ -61,6 +64,7 @@ class VideoLLMConfig(PreTrainedConfig):
     placeholder_token_id: int = 0
     vision_layer: int = -2
     vision_chunk_frames: int = 4
+    stem: Any = None
     temporal: Any = None
 
     def __post_init__(self, **others: Any) -> None:
@@ -68,12 +72,13 @@ class VideoLLMConfig(PreTrainedConfig):
         self.vision_config = _tower(self.vision_config, "vision_config", "clip_vision_model")
         self.text_config = _tower(self.text_config, "text_config", "llama")
         self.compressor = _compressor(self.compressor)
+        for name, kind in _OPTIONAL_SETTINGS.items():
+            if getattr(self, name) is not None:
+                setattr(self, name, read_settings(kind, name, getattr(self, name)))
+        if self.image is None:
+            self.image = ImageSettings(size=self.frame_size)
         for name, kind in _SETTINGS.items():
-            if name == "image" and self.image is None:
-                self.image = ImageSettings(size=self.vision_config.image_size)
             setattr(self, name, read_settings(kind, name, getattr(self, name)))
-        if self.temporal is not None:
-            self.temporal = read_settings(TemporalSettings, "temporal", self.temporal)
         super().__post_init__(**others)  # type: ignore[no-untyped-call]
         self._check()
 
@@ -82,16 +87,22 @@ class VideoLLMConfig(PreTrainedConfig):
             raise ConfigError(
                 f"vision_config must be of type clip_vision_model, got {self.vision_config.model_type}"
             )
-        if self.image.size != self.vision_config.image_size:
+        if self.image.size != self.frame_size:
+            strides = "" if self.stem is None else f" times the stem's stride {self.stem.stride}"
             raise ConfigError(
                 f"image.size {self.image.size} is not the encoder's vision_config.image_size "
-                f"{self.vision_config.image_size}"
+                f"{self.vision_config.image_size}{strides}"
             )
         if not 0 <= self.placeholder_token_id < self.text_config.vocab_size:
             raise ConfigError(
                 f"placeholder_token_id must be an id of the language model's vocabulary of "
                 f"{self.text_config.vocab_size}, got {self.placeholder_token_id}"
             )
+
+    @property
+    def frame_size(self) -> int:
+        """Side in pixels of the frames that the encoder takes."""
+        return int(self.vision_config.image_size * (1 if self.stem is None else self.stem.stride))
 
     @property
     def hidden_size(self) -> int:
@@ -108,7 +119,9 @@ class VideoLLMConfig(PreTrainedConfig):
         values: dict[str, Any] = super().to_dict()
         for name in _SETTINGS:
             values[name] = write_settings(getattr(self, name))
-        values["temporal"] = None if self.temporal is None else write_settings(self.temporal)
+        for name in _OPTIONAL_SETTINGS:
+            settings = getattr(self, name)
+            values[name] = None if settings is None else write_settings(settings)
         values["compressor"] = self.compressor.to_dict()
         for tower in self.sub_configs:
             # A path on the disk of whoever made the checkpoint.

@@ -6,13 +6,15 @@ trained to mean anything; class tokens of the last hidden states are kept for th
     frames ─▶ embeddings, norm ─▶ layer 0 ─┬▶ temporal attention 0 ─▶ layer 1 ─┬▶ …
               a few frames at a time       ╰── all frames, a few places at a time (an option)
 
+Another option is a stem of convolutions between frames and embeddings, see :mod:`.stem`.
+
 Shapes: T frames, P patches a frame in raster order, N patches and class token, C width, L class tokens (shallow before
 deep).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +23,8 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from ..errors import ConfigError
-from .settings import TemporalSettings
+from .settings import StemSettings, TemporalSettings
+from .stem import ConvStem, neighbours
 from .temporal import TemporalAttention
 
 
@@ -43,6 +46,7 @@ class FrameEncoder(nn.Module):
 
     Attributes:
         tower: transformers' vision model.
+        stem: Convolutions in front of it, which see neighbouring frames too; ``None`` where frames go in as they are.
         temporal: Temporal attention by the number of the tower's layer that it follows; empty where frames are seen
             one by one.
         grid: Rows and columns of patches.
@@ -56,6 +60,7 @@ class FrameEncoder(nn.Module):
         select_layer: int = -2,
         cls_layers: int = 0,
         chunk_frames: int = 4,
+        stem: StemSettings | None = None,
         temporal: TemporalSettings | None = None,
     ) -> None:
         """Builds the tower with fresh weights.
@@ -66,6 +71,7 @@ class FrameEncoder(nn.Module):
             cls_layers: How many of the last hidden states give their class token.
             chunk_frames: Frames that pass through the tower together. Few at a time stay in the processor's caches;
                 the result does not depend on it.
+            stem: Convolutions in front of the tower; ``None`` for none.
             temporal: How frames look at one another between the tower's layers; ``None`` if they do not.
 
         Raises:
@@ -84,54 +90,74 @@ class FrameEncoder(nn.Module):
             )
         if chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, got {chunk_frames}")
+        if stem is not None and stem.channels[-1] != config.num_channels:
+            raise ConfigError(
+                f"the stem's last channels, {stem.channels[-1]}, are not the encoder's num_channels "
+                f"{config.num_channels}"
+            )
         self.select_layer = select_layer
         self.cls_layers = cls_layers
         self.chunk_frames = chunk_frames
         self.grid = (size // patch, size // patch)
         self.width = config.hidden_size
+        self.stem = None if stem is None else ConvStem(stem)
         self.tower = CLIPVisionModel(config)
         self.temporal = nn.ModuleDict()
         if temporal is not None:
             for layer in _temporal_layers(temporal, config.num_hidden_layers):
                 self.temporal[str(layer)] = TemporalAttention(temporal, self.width)
 
-    def forward(self, frames_T3HW: Tensor) -> Patches:
+    def forward(self, frames_T3HW: Tensor, lengths: Sequence[int] | None = None) -> Patches:
         """Encodes frames.
 
         Args:
-            frames_T3HW: Normalised frames of the tower's size; cast to the tower's dtype. With temporal attention all
-                frames of one video, in order of time.
+            frames_T3HW: Normalised frames of the encoder's size; cast to the tower's dtype. Where frames see one
+                another, those of a video stand in order of time.
+            lengths: Frames of each of several videos that stand one after another; all are one video by default.
+                Frames of different videos never see one another.
 
         Returns:
             Their features, in the order of the frames.
         """
         frames = frames_T3HW.to(self.tower.dtype)
+        lengths = [len(frames)] if lengths is None else lengths
+        pictures = self._pictures(frames, lengths)
         if self.temporal:
-            parts = [self._read(self._states(frames))]
+            parts = [self._read(self._states(pictures, lengths))]
         else:
-            parts = [self._read(self._states_alone(chunk)) for chunk in frames.split(self.chunk_frames)]
+            parts = [self._read(self._states_alone(chunk)) for chunk in pictures]
         patches, classes = zip(*parts, strict=True)
         return Patches(torch.cat(patches), torch.cat(classes, dim=1))
 
-    def _states_alone(self, frames_T3HW: Tensor) -> tuple[Tensor, ...]:
-        """Hidden states of frames that do not see one another, embeddings first, (T, N, C) each."""
+    def _pictures(self, frames_T3HW: Tensor, lengths: Sequence[int]) -> Iterator[Tensor]:
+        """What the tower looks at, a few frames at a time, (t, F, h, w) each."""
+        if self.stem is None:
+            yield from frames_T3HW.split(self.chunk_frames)
+            return
+        seen_TK = neighbours(lengths, self.stem.frames).to(frames_T3HW.device)
+        for part_tK in seen_TK.split(self.chunk_frames):
+            yield self.stem(frames_T3HW, part_tK)
+
+    def _states_alone(self, pictures_TFHW: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states of frames that do not see one another in the tower, embeddings first, (T, N, C) each."""
         states: tuple[Tensor, ...] = self.tower(
-            pixel_values=frames_T3HW, output_hidden_states=True
+            pixel_values=pictures_TFHW, output_hidden_states=True
         ).hidden_states
         return states
 
-    def _states(self, frames_T3HW: Tensor) -> Iterator[Tensor]:
+    def _states(self, pictures: Iterable[Tensor], lengths: Sequence[int]) -> Iterator[Tensor]:
         """Hidden states of frames that see one another, embeddings first, (T, N, C) each.
 
         What transformers' ``CLIPVisionModel`` does, but for all frames one layer before the next.
         """
         tower = self.tower
-        states_TNC = self._in_chunks(lambda chunk: tower.pre_layrnorm(tower.embeddings(chunk)), frames_T3HW)
+        states_TNC = torch.cat([tower.pre_layrnorm(tower.embeddings(chunk)) for chunk in pictures])
         yield states_TNC
         for number, layer in enumerate(tower.encoder.layers):
             states_TNC = self._in_chunks(partial(layer, attention_mask=None), states_TNC)
             if str(number) in self.temporal:
-                states_TNC = self.temporal[str(number)](states_TNC)
+                look = self.temporal[str(number)]
+                states_TNC = torch.cat([look(video) for video in states_TNC.split(list(lengths))])
             yield states_TNC
 
     def _in_chunks(self, step: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ConfigError
+from .checks import check_features, check_tokens, check_whole
 
 _SIMILARITY_GRID = 2**16
 # Elements worked on at once. On the CPU similarities then stay in the cache between product and search, and copies stay
@@ -41,7 +43,7 @@ class Merged:
 
     Attributes:
         tokens: Size-weighted means of the merged tokens, (B, M, C), in the dtype of the input and in order of the mean
-            source index.
+            index of the input tokens they stand for, each weighted by its size.
         sizes: How much each kept token stands for, float32, (B, M); each row sums to what went in.
         positions: Size-weighted means of the scalars carried along, float32, (B, M, P); ``None`` if none were given.
         sources: Index of the kept token that each input token went into, int64, (B, N).
@@ -59,7 +61,7 @@ def merge_schedule(tokens: int, target: int, share: float = 0.5) -> list[int]:
     r_k = min(⌊share·N_k⌋, N_k - target); with the default this gives LongVLM's published lists for their sizes.
 
     Args:
-        tokens: Tokens at the start.
+        tokens: Tokens at the start, at least 1.
         target: Tokens wanted, from 1 to ``tokens``.
         share: Largest part that may disappear in one step, above 0 and at most one half. Half forces every second
             token into a partner; less lets the tokens that resemble nothing survive longer, at the price of more steps.
@@ -68,14 +70,12 @@ def merge_schedule(tokens: int, target: int, share: float = 0.5) -> list[int]:
         One positive number for each step; they sum to ``tokens - target``.
 
     Raises:
-        ConfigError: ``target`` or ``share`` is out of range.
+        ConfigError: An argument is out of range, or ``tokens`` or ``target`` is no whole number.
     """
-    if not 1 <= target <= tokens:
-        raise ConfigError(
-            f"cannot merge {tokens} tokens into {target}: the target must be from 1 to {tokens}"
-        )
-    if not 0 < share <= 0.5:
-        raise ConfigError(f"the share merged in one step must be above 0 and at most 0.5, got {share}")
+    check_whole("tokens", tokens, 1)
+    check_whole("target", target, 1, tokens, "the number of tokens")
+    if not (isinstance(share, Real) and 0 < share <= 0.5):
+        raise ConfigError(f"share must be a number above 0 and at most 0.5, got {share!r}")
     steps = []
     while tokens > target:
         step = min(max(1, int(share * tokens)), tokens - target)
@@ -98,25 +98,29 @@ def merge_tokens(
     Differentiable with respect to ``tokens`` and ``positions``; which tokens merge is a discrete choice and passes no
     gradient.
 
+    What was merged may be merged again, with its sizes. The order then is that of the tokens passed in, not of the
+    patches behind them, and ``second.sources.gather(1, first.sources)`` traces the patches through both.
+
     Args:
-        tokens: Features, (B, N, C), any float dtype; sums are made in float32 or wider.
+        tokens: Features, (B, N, C), any float dtype, N at least 1; sums are made in float32 or wider.
         target: Tokens to keep, from 1 to N.
-        sizes: How much each token already stands for, positive, (B, N); 1 each by default.
+        sizes: How much each token already stands for, (B, N); 1 each by default. They must be positive, which is not
+            checked.
         positions: Scalars to carry along as size-weighted means, (B, N, P).
         heads: The compared metric is the features split into this many heads and averaged over them (LongVLM: 16);
             1 compares whole features.
         share: See :func:`merge_schedule`.
 
     Returns:
-        The kept tokens in order of their mean source index.
+        The kept tokens in order of the mean index of the input tokens they stand for, weighted by size.
 
     Raises:
-        ConfigError: ``target`` or ``share`` is out of range, or ``heads`` does not divide the width.
+        ConfigError: A tensor has the wrong shape or dtype, ``target`` or ``share`` is out of range, or ``heads`` does
+            not divide the width.
     """
-    batch, count, width = tokens.shape
+    check_tokens(tokens, sizes, positions, heads)
+    batch, count, _ = tokens.shape
     schedule = merge_schedule(count, target, share)
-    if width % heads:
-        raise ConfigError(f"merge heads must divide the token width {width}, got {heads}")
     # Under autocast the similarities would silently become bfloat16.
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         weights = torch.ones(batch, count, device=tokens.device) if sizes is None else sizes.float()
@@ -171,12 +175,17 @@ def memory_tokens(cls_LTC: Tensor, count: int) -> Tensor:
     """Global memory of LongVLM: the class token of the last hidden states, each averaged over all frames.
 
     Args:
-        cls_LTC: Class tokens of the last L hidden states, (L, T, C), shallow before deep.
+        cls_LTC: Class tokens of the last L hidden states, (L, T, C), any float dtype, shallow before deep.
         count: How many of them to keep, the deepest ones; from 0 to L.
 
     Returns:
-        (count, C), shallow before deep.
+        (count, C), shallow before deep, in the dtype of the class tokens.
+
+    Raises:
+        ConfigError: The class tokens are not (L, T, C), or there are fewer than ``count``.
     """
+    check_features("cls_LTC", cls_LTC, "LTC")
+    check_whole("count", count, 0, len(cls_LTC), "the number of layers")
     return cls_LTC[cls_LTC.shape[0] - count :].mean(dim=1)
 
 

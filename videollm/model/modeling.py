@@ -41,6 +41,7 @@ from .preprocessing import prepare_frames
 from .processing import VideoLLMProcessor
 from .projector import Projector
 from .segments import MergedSegments
+from .stem import StemConvolution
 from .strictness import refuse_other_weights
 
 
@@ -76,6 +77,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             select_layer=config.vision_layer,
             cls_layers=config.compressor.memory_layers,
             chunk_frames=config.vision_chunk_frames,
+            stem=config.stem,
             temporal=config.temporal,
         )
         self.compressor = Compressor(
@@ -93,19 +95,22 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         self._no_split_modules = {
             *(self._no_split_modules or ()),
             *(self.vision.tower._no_split_modules or ()),
+            "ConvStem",
             "TemporalAttention",
         }
 
     def _init_weights(self, module: nn.Module) -> None:
         """Fresh weights, all in one place.
 
-        The towers and the Q-Former's transformer initialise themselves, as transformers does. In compressor,
-        projector and temporal attention linear maps are normal with the language model's ``initializer_range`` as
-        standard deviation (0.02 unless it says otherwise) and zero bias, norms are the identity, the gate of temporal
-        attention is 0, and queries are normal with 0.2, so that the time added to them does not drown their
-        differences.
+        The towers, the stem and the Q-Former's transformer initialise themselves. In compressor, projector and temporal
+        attention linear maps are normal with the language model's ``initializer_range`` as standard deviation (0.02
+        unless it says otherwise) and zero bias, norms are the identity, the gate of temporal attention is 0, and
+        queries are normal with 0.2, so that the time added to them does not drown their differences.
         """
-        super()._init_weights(module)  # type: ignore[no-untyped-call]
+        if isinstance(module, StemConvolution):
+            module.reset_parameters()
+        else:
+            super()._init_weights(module)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_pretrained(
@@ -330,10 +335,33 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         """
         # A budget that cannot be met is refused before the work begins.
         self.plan_tokens(plan, max_visual_tokens)
-        with torch.no_grad(), _evaluating(self.vision, self.compressor, self.projector):
-            patches = self.vision(self._prepared(frames_T3HW))
-            budget = self._budget(max_visual_tokens)
-            compressed = self.compressor(patches.patches_TPC, patches.cls_LTC, plan, budget)
+        merged = self.merge_video(frames_T3HW, plan)
+        return self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens, source=source)
+
+    def encode_merged(
+        self,
+        merged: MergedSegments,
+        plan: FramePlan,
+        *,
+        max_visual_tokens: int | None = None,
+        source: str = "",
+    ) -> EncodedVideo:
+        """The rest of :meth:`encode_video`, from what :meth:`merge_video` gave, fresh or from disk.
+
+        Args:
+            merged: Merged segment tokens.
+            plan: The resolved frame plan that they were made with.
+            max_visual_tokens: As for :meth:`encode_video`.
+            source: As for :meth:`encode_video`.
+
+        Returns:
+            The encoded video.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
+        with torch.no_grad(), _evaluating(self.compressor, self.projector):
+            compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
             tokens = self.projector(compressed.tokens_KD)
         token_plan, plan = compressed.token_plan, compressed.plan
         return EncodedVideo(
@@ -393,7 +421,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
 
     def _hash(self, tensors: dict[str, Tensor]) -> str:
         config = self.config.to_dict()
-        names = ("image", "compressor", "projector", "vision_layer", "temporal")
+        names = ("image", "compressor", "projector", "vision_layer", "stem", "temporal")
         settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for name, tensor in sorted(tensors.items()):

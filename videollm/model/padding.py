@@ -19,11 +19,13 @@ class PaddedSegments:
     """Segments of one or many videos side by side, padded to the longest.
 
     Attributes:
-        tokens_SMC: Tokens; zero in the padding.
-        sizes_SM: Patches each token stands for; 1 in the padding, so that its logarithm is finite.
-        positions_SM3: Mean second, row and column.
-        mask_SM: True where there is a token.
-        spans_S2: Start and end of each segment in seconds.
+        tokens_SMC: Tokens, (S, M, C), any float dtype; zero in the padding.
+        sizes_SM: Patches each token stands for, positive, float32, (S, M); 1 in the padding, so that its logarithm is
+            finite.
+        positions_SM3: Mean second, row and column of these patches, float32, (S, M, 3); rows and columns are fractions
+            of the picture, from 0 to 1.
+        mask_SM: True where there is a token, bool, (S, M); each segment has at least one.
+        spans_S2: Start and end of each segment in seconds, float32, (S, 2).
     """
 
     tokens_SMC: Tensor

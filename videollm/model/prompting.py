@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..values import EncodedVideo, FramePlan
 from .budget import TokenPlan
 from .settings import PromptSettings
@@ -36,17 +36,22 @@ class VisualLayout:
         counts: Tokens of each segment.
         segment_spans_s: Start and end of each segment in seconds.
         plan: The frame plan.
+        token_spans_s: Start and end of each token in seconds; needed where prompts write them.
     """
 
     memory: int
     counts: tuple[int, ...]
     segment_spans_s: tuple[tuple[float, float], ...]
     plan: FramePlan
+    token_spans_s: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def of(cls, plan: FramePlan, token_plan: TokenPlan) -> VisualLayout:
+    def of(
+        cls, plan: FramePlan, token_plan: TokenPlan, token_spans_s: Sequence[Sequence[float]] = ()
+    ) -> VisualLayout:
         """Returns the layout that encoding by these two plans would give."""
-        return cls(token_plan.memory, token_plan.counts, token_plan.spans_s(plan), plan)
+        spans = tuple((start, end) for start, end in token_spans_s)
+        return cls(token_plan.memory, token_plan.counts, token_plan.spans_s(plan), plan, spans)
 
 
 #: What a prompt has to know about a video.
@@ -203,16 +208,36 @@ class PromptWriter:
         self._until = token_id
 
     def visual(self, video: Layout) -> None:
-        """Adds the places of a video's visual tokens, led by the memory tokens, with the times of its segments."""
+        """Adds the places of a video's visual tokens, led by the memory tokens, with the times that are written.
+
+        Raises:
+            DataError: The times of tokens are to be written, and the layout does not know them.
+        """
         prompt = self.prompt
         self._special(prompt.vision_start)
         self._places(video.memory)
-        for count, (start_s, _) in zip(video.counts, video.segment_spans_s, strict=True):
-            if prompt.write_times and video.plan.kind == "video":
-                self.template(format_time(start_s))
-                self.cut()
-            self._places(count)
+        timed = prompt.write_times and video.plan.kind == "video"
+        if timed and prompt.times == "tokens":
+            self._timed_tokens(video)
+        else:
+            for count, (start_s, _) in zip(video.counts, video.segment_spans_s, strict=True):
+                if timed:
+                    self.template(format_time(start_s))
+                    self.cut()
+                self._places(count)
         self._special(prompt.vision_end)
+
+    def _timed_tokens(self, video: Layout) -> None:
+        spans = video.token_spans_s
+        if len(spans) != video.memory + sum(video.counts):
+            raise DataError(
+                f"the prompt writes the times of {video.memory + sum(video.counts)} visual tokens, the layout knows "
+                f"those of {len(spans)}"
+            )
+        for start_s, end_s in spans[video.memory :]:
+            self.template(f"{format_time(start_s)}-{format_time(end_s)}")
+            self.cut()
+            self._places(1)
 
     def finish(self) -> RenderedPrompt:
         """Returns the finished prompt."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
-from ..errors import ConfigError
+from .checks import check_whole
 from .compressor_config import QFormerConfig
 from .fourier import fourier_features
 from .padding import PaddedSegments
@@ -40,9 +40,9 @@ class Queried:
     """What the queries found.
 
     Attributes:
-        tokens_SKH: One token for each query.
-        attention_SKM: How much each query looked at each token, mean over heads and layers; rows sum to 1. ``None``
-            unless asked for.
+        tokens_SKH: One token for each query, (S, K, H), in the dtype of the weights.
+        attention_SKM: How much each query looked at each token, (S, K, M), mean over heads and layers; rows sum to 1.
+            ``None`` unless asked for.
     """
 
     tokens_SKH: Tensor
@@ -56,10 +56,14 @@ class SegmentQFormer(nn.Module):
         """Builds the module with fresh weights.
 
         Args:
-            config: Sizes.
-            token_width: Width C of the tokens.
-            num_queries: Most queries.
+            config: Sizes; its ``hidden_size`` is the width H of what comes out.
+            token_width: Width C of the tokens that are read.
+            num_queries: Most queries, at least 1.
+
+        Raises:
+            ConfigError: ``num_queries`` is no whole number of at least 1.
         """
+        check_whole("num_queries", num_queries, 1)
         super().__init__()
         self.config = config
         self.queries_KH = nn.Parameter(torch.randn(num_queries, config.hidden_size) * _QUERY_STD)
@@ -97,20 +101,20 @@ class SegmentQFormer(nn.Module):
         """Reads each segment on its own.
 
         Args:
-            segments: The tokens.
-            num_queries: How many leading queries to use; all by default. Fewer give exactly the leading tokens of more.
+            segments: The tokens, in any float dtype.
+            num_queries: How many leading queries to use; all by default. Fewer give the leading tokens of more, up to
+                rounding.
             with_attention: Whether to return where the queries looked.
 
         Returns:
             The queries' tokens, in the order of segments and queries.
 
         Raises:
-            ConfigError: More queries than there are were asked for.
+            ConfigError: No queries, or more than there are, were asked for.
         """
         available = len(self.queries_KH)
         count = available if num_queries is None else num_queries
-        if not 1 <= count <= available:
-            raise ConfigError(f"num_queries must be from 1 to {available}, got {count}")
+        check_whole("num_queries", count, 1, available)
         if with_attention:
             # Choosing another implementation for the whole model chooses it here too.
             self.transformer.set_attn_implementation("eager")

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import ConfigError
+from .checks import check_features, check_sizes, check_tokens, check_whole
 from .merging import Merged, average_groups, order_by_mean_index, rename_groups
 
 _GRID = 2**16
@@ -45,9 +45,9 @@ class Codebook:
     """The codes of one video.
 
     Attributes:
-        codes_KC: Size-weighted mean of each code's tokens, in their dtype and in order of the first of them.
-        sizes_K: What each code stands for, positive, float32; they sum to what went in.
-        labels_N: Code of each token, int64.
+        codes_KC: Size-weighted mean of each code's tokens, (K, C), in their dtype and in order of the first of them.
+        sizes_K: What each code stands for, positive, float32, (K,); they sum to what went in.
+        labels_N: Code of each token, int64, (N,).
         error: Mean distance, weighted by size, of a token to the direction of its code.
     """
 
@@ -63,18 +63,19 @@ def quantize(tokens_NC: Tensor, count: int, *, sizes_N: Tensor | None = None, se
     Differentiable with respect to the tokens through the means; which code a token belongs to passes no gradient.
 
     Args:
-        tokens_NC: Tokens in order of time, any float dtype; sums are made in float32 or wider.
+        tokens_NC: Tokens in order of time, (N, C), any float dtype, N at least 1; sums are made in float32 or wider.
         count: Codes, from 1 to N.
-        sizes_N: What each token stands for, positive; 1 each by default.
+        sizes_N: What each token stands for, (N,); 1 each by default. They must be positive, which is not checked.
         seed: Draws the sample and the first codes.
 
     Returns:
         The codebook; always the same for the same input.
 
     Raises:
-        ConfigError: ``count`` is out of range.
+        ConfigError: A tensor has the wrong shape or dtype, or ``count`` is out of range.
     """
-    _check_count(count, len(tokens_NC))
+    _check_video(tokens_NC, sizes_N)
+    check_whole("count", count, 1, len(tokens_NC), "the number of tokens")
     tokens = tokens_NC[None]
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
@@ -94,22 +95,24 @@ def choose_count(
     ends, both axes scaled to 0..1 (Satopää et al., "Finding a Kneedle in a Haystack", 2011).
 
     Args:
-        tokens_NC: Tokens, any float dtype.
-        most: Most codes; where there are fewer tokens, so many.
-        fewest: Fewest codes.
-        sizes_N: What each token stands for; 1 each by default.
+        tokens_NC: Tokens, (N, C), any float dtype, N at least 1.
+        most: Most codes, at least 1; where there are fewer tokens, so many.
+        fewest: Fewest codes, from 1 to ``most``.
+        sizes_N: What each token stands for, (N,); 1 each by default. They must be positive, which is not checked.
         seed: Draws the sample and the codes.
 
     Returns:
-        A number from ``fewest`` to ``most``.
+        A number from ``fewest`` to ``most``. An elbow needs three points: where there are at most two codes or tokens,
+        or all tokens are alike, it is ``fewest``.
 
     Raises:
-        ConfigError: ``fewest`` or ``most`` is out of range.
+        ConfigError: A tensor has the wrong shape or dtype, or ``fewest`` or ``most`` is out of range.
     """
+    _check_video(tokens_NC, sizes_N)
+    check_whole("most", most, 1)
+    limit = "the number of tokens" if len(tokens_NC) < most else "the most codes"
     most = min(most, len(tokens_NC))
-    _check_count(most, len(tokens_NC))
-    if not 1 <= fewest <= most:
-        raise ConfigError(f"the fewest codes must be from 1 to the most, {most}, got {fewest}")
+    check_whole("fewest", fewest, 1, most, limit)
     tokens = tokens_NC[None]
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         sizes = _sizes(tokens, None if sizes_N is None else sizes_N[None])
@@ -127,27 +130,29 @@ def cluster_tokens(
     heads: int = 1,
     seed: int = 0,
 ) -> Merged:
-    """Clusters each row of tokens into ``target`` tokens by seeded k-means: a drop-in for ``merging.merge_tokens``.
+    """Clusters each row of tokens into ``target`` tokens by seeded k-means.
+
+    Takes and gives what ``merging.merge_tokens`` does, but for ``seed`` in place of ``share``.
 
     Args:
-        tokens: Features, (B, N, C), any float dtype; sums are made in float32 or wider.
+        tokens: Features, (B, N, C), any float dtype, N at least 1; sums are made in float32 or wider.
         target: Tokens to keep, from 1 to N.
-        sizes: How much each token already stands for, positive, (B, N); 1 each by default.
+        sizes: How much each token already stands for, (B, N); 1 each by default. They must be positive, which is not
+            checked.
         positions: Scalars to carry along as size-weighted means, (B, N, P).
         heads: The compared metric is the features split into this many heads and averaged over them; 1 compares whole
             features.
         seed: Draws the sample and the first codes.
 
     Returns:
-        The kept tokens in order of their mean source index, each the size-weighted mean of its cluster.
+        The kept tokens, each the size-weighted mean of its cluster, in the order that ``merge_tokens`` has.
 
     Raises:
-        ConfigError: ``target`` is out of range, or ``heads`` does not divide the width.
+        ConfigError: A tensor has the wrong shape or dtype, ``target`` is out of range, or ``heads`` does not divide the
+            width.
     """
-    count, width = tokens.shape[1:]
-    _check_count(target, count)
-    if width % heads:
-        raise ConfigError(f"merge heads must divide the token width {width}, got {heads}")
+    check_tokens(tokens, sizes, positions, heads)
+    check_whole("target", target, 1, tokens.shape[1], "the number of tokens")
     with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         weights = _sizes(tokens, sizes)
         labels, _ = _cluster(tokens, weights, target, heads=heads, seed=seed)
@@ -155,11 +160,9 @@ def cluster_tokens(
     return average_groups(tokens, labels, target, sizes=weights, positions=positions)
 
 
-def _check_count(count: int, tokens: int) -> None:
-    if not 1 <= count <= tokens:
-        raise ConfigError(
-            f"cannot cluster {tokens} tokens into {count}: the target must be from 1 to {tokens}"
-        )
+def _check_video(tokens_NC: Tensor, sizes_N: Tensor | None) -> None:
+    check_features("tokens_NC", tokens_NC, "NC")
+    check_sizes("sizes_N", sizes_N, tokens_NC)
 
 
 def _sizes(tokens: Tensor, sizes: Tensor | None) -> Tensor:
@@ -174,7 +177,7 @@ def _cluster(tokens: Tensor, sizes: Tensor, count: int, *, heads: int, seed: int
     directions, _ = _seed_codes(*drawn, count, seed)
     for settled in (drawn, (units, weights)):
         directions = _refine(*settled, directions)
-    step = max(1, _MAX_SIMILARITIES // directions.shape[:2].numel())
+    step = max(1, _MAX_SIMILARITIES // max(1, directions.shape[:2].numel()))
     parts = [_nearest(_units(part, heads), directions) for part in tokens.split(step, dim=1)]
     labels, similarity = (torch.cat(column, dim=1) for column in zip(*parts, strict=True))
     for row in range(len(labels)):

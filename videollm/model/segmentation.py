@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import ConfigError
+from .checks import check_features, check_whole
 
 # Frames whose features are compared at once.
 _CHUNK = 16
@@ -23,18 +23,23 @@ def frame_changes(patches_TPC: Tensor) -> Tensor:
     """How much each frame differs from the one before: 1 - cosine of patches at the same place, mean over the frame.
 
     Args:
-        patches_TPC: Patch features, any float dtype.
+        patches_TPC: Patch features, (T, P, C), any float dtype.
 
     Returns:
         float32, (T,); 0 for the first frame.
+
+    Raises:
+        ConfigError: The features have the wrong shape or dtype.
     """
-    changes = [patches_TPC.new_zeros(1, dtype=torch.float32)]
+    check_features("patches_TPC", patches_TPC, "TPC")
+    # Results allocated one by one between the widened parts would keep each part from the memory of the one before.
+    changes = patches_TPC.new_zeros(len(patches_TPC), dtype=torch.float32)
     with torch.no_grad(), torch.autocast(patches_TPC.device.type, enabled=False):
         for first in range(1, len(patches_TPC), _CHUNK):
             past = min(first + _CHUNK, len(patches_TPC))
             before, now = patches_TPC[first - 1 : past - 1].float(), patches_TPC[first:past].float()
-            changes.append(1 - functional.cosine_similarity(before, now, dim=-1).mean(dim=1))
-    return torch.cat(changes).clamp_(min=0)
+            changes[first:past] = 1 - functional.cosine_similarity(before, now, dim=-1).mean(dim=1)
+    return changes.clamp_(min=0)
 
 
 def segments_by_change(changes_T: Tensor, count: int) -> tuple[tuple[int, int], ...]:
@@ -44,18 +49,19 @@ def segments_by_change(changes_T: Tensor, count: int) -> tuple[tuple[int, int], 
     and the cost of merging a segment, which grows with the square of its length, stays bounded.
 
     Args:
-        changes_T: Change of each frame to the one before, as :func:`frame_changes` gives it.
+        changes_T: Change of each frame to the one before, (T,), any float dtype, as :func:`frame_changes` gives it. The
+            first, which no frame is before, does not count.
         count: Segments, from 1 to T.
 
     Returns:
         Half-open runs ``(first, past_last)`` of frame indices; where nothing changes, even ones.
 
     Raises:
-        ConfigError: ``count`` is out of range.
+        ConfigError: The changes have the wrong shape or dtype, or ``count`` is out of range.
     """
+    check_features("changes_T", changes_T, "T")
     frames = len(changes_T)
-    if not 1 <= count <= frames:
-        raise ConfigError(f"cannot cut {frames} frames into {count} segments")
+    check_whole("count", count, 1, frames, "the number of frames")
     even = frames / count
     shortest, longest = max(1, int(even / 2)), min(frames, 3 * (int(even) + 1))
     # best[e]: largest sum for the segments so far if the last of them ends before frame e.

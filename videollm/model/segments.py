@@ -179,6 +179,7 @@ class MergedSegments:
         merged = merge_runs(
             self.tokens_MC, lengths, targets, sizes=self.sizes_M, positions=self.positions_M3, merge=merge
         )
+        assert merged.positions is not None
         return replace(
             self,
             tokens_MC=merged.tokens,
@@ -188,20 +189,31 @@ class MergedSegments:
             sources_N=merged.sources[self.sources_N],
         )
 
-    def quantize(self, count: int) -> MergedSegments:
-        """Clusters the tokens of the whole video into codes, which are one segment then."""
+    def quantize(self, count: int, *, by_size: bool = True) -> MergedSegments:
+        """Clusters the tokens of the whole video into codes, which are one segment then.
+
+        Args:
+            count: Codes.
+            by_size: Whether a token counts as much as the patches that it stands for when clusters are found; else all
+                count alike. A code is the mean by size either way.
+        """
         whole = self.join(((0, len(self.times_T)),))
         if count == len(self.tokens_MC):
             return whole
-        codebook = quantize(self.tokens_MC, count, sizes_N=self.sizes_M)
-        means = average_groups(
-            self.positions_M3[None], codebook.labels_N[None], count, sizes=self.sizes_M[None]
+        codebook = quantize(self.tokens_MC, count, sizes_N=self.sizes_M if by_size else None)
+        codes = average_groups(
+            self.tokens_MC[None],
+            codebook.labels_N[None],
+            count,
+            sizes=self.sizes_M[None],
+            positions=self.positions_M3[None],
         )
+        assert codes.positions is not None
         return replace(
             whole,
-            tokens_MC=codebook.codes_KC,
-            sizes_M=codebook.sizes_K,
-            positions_M3=means.tokens[0],
+            tokens_MC=codes.tokens[0],
+            sizes_M=codes.sizes[0],
+            positions_M3=codes.positions[0],
             lengths_S=torch.tensor([count]),
             sources_N=codebook.labels_N[self.sources_N],
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
 from .compressor_config import at_least, check_names
@@ -94,13 +95,20 @@ class PromptSettings:
         placeholder: Special token that holds the place of one visual token.
         vision_start: Special token in front of a video or image; ``None`` for none.
         vision_end: Special token behind it; ``None`` for none.
-        write_times: Whether each segment of a video is led by its time, such as ``0:04``.
+        write_times: Whether the times of a video are written.
+        times: Of what: each of the ``"segments"`` is led by its start, such as ``0:04``; or each of the ``"tokens"`` by
+            its start and end, ``0:04-0:06``, which suits the codes of a codebook, since they are not in segments.
     """
 
     placeholder: str = "<|video_pad|>"
     vision_start: str | None = "<|vision_start|>"
     vision_end: str | None = "<|vision_end|>"
     write_times: bool = True
+    times: Literal["segments", "tokens"] = "segments"
+
+    def __post_init__(self) -> None:
+        if self.times not in ("segments", "tokens"):
+            raise ConfigError(f"prompt.times must be segments or tokens, got {self.times!r}")
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -160,6 +168,43 @@ class TemporalSettings:
             at_least(self, 1, "window_frames")
         if self.layers is not None:
             object.__setattr__(self, "layers", _layers(self.layers))
+
+
+@dataclass(frozen=True, slots=True)
+class StemSettings:
+    """A convolutional stem in front of the frame encoder, see :mod:`.stem`.
+
+    The encoder's ``vision_config`` describes what follows it: ``num_channels`` are the last of ``channels``,
+    ``patch_size`` is usually 1, and ``image_size`` is the side of a frame divided by :attr:`stride`.
+
+    Attributes:
+        channels: Channels after each convolution.
+        strides: Stride of each convolution.
+        frames: Frames seen together, odd: each frame with as many before as after it. 1 for each on its own.
+    """
+
+    channels: tuple[int, ...] = (24, 48, 96)
+    strides: tuple[int, ...] = (2, 2, 2)
+    frames: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "strides"):
+            numbers = tuple(getattr(self, name))
+            if not numbers or not all(type(number) is int and number > 0 for number in numbers):
+                raise ConfigError(f"stem.{name} must be a list of positive numbers, got {list(numbers)}")
+            object.__setattr__(self, name, numbers)
+        if len(self.channels) != len(self.strides):
+            raise ConfigError(
+                f"stem.channels and stem.strides must have one number for each convolution, got "
+                f"{len(self.channels)} and {len(self.strides)}"
+            )
+        if self.frames < 1 or self.frames % 2 == 0:
+            raise ConfigError(f"stem.frames must be odd, got {self.frames}")
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a frame, along each side, that become one pixel of the encoder's picture."""
+        return math.prod(self.strides)
 
 
 def _layers(layers: Any) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .checks import check_features
 from .settings import TemporalSettings
 
 # About so many numbers are held at once for the places that are worked on together.
@@ -37,8 +38,8 @@ class TemporalAttention(nn.Module):
         """Builds the module with fresh queries and keys, and the gate shut.
 
         Args:
-            settings: Sizes.
-            width: Width C of the tokens.
+            settings: Heads, width of queries and keys, and window; ``layers`` is for the encoder and not read here.
+            width: Width C of the tokens, which ``settings.heads`` divides.
 
         Raises:
             ConfigError: The heads do not divide the width.
@@ -56,11 +57,16 @@ class TemporalAttention(nn.Module):
         """Looks over the frames, for a few places at a time.
 
         Args:
-            tokens_TPC: Tokens of all frames of one video, in order of time.
+            tokens_TPC: Tokens of all frames of one video, (T, P, C), in order of time, in the dtype of the weights;
+                under autocast in float32 or the dtype of autocast.
 
         Returns:
             Tokens of the same shape and dtype. The result for a place depends on no other place.
+
+        Raises:
+            ConfigError: The tokens have the wrong shape or dtype; there must be at least one frame and one place.
         """
+        check_features("tokens_TPC", tokens_TPC, "TPC")
         frames, _, width = tokens_TPC.shape
         chunks = tokens_TPC.split(self._places_at_once(frames, width), dim=1)
         return torch.cat([self._look(chunk) for chunk in chunks], dim=1)

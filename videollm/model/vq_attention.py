@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ConfigError
+from .checks import check_features, check_whole
 from .compressor_config import VQConfig
 from .fourier import fourier_features
 
@@ -41,10 +42,12 @@ def occupancy_statistics(
     """Says of each code where and when it was seen.
 
     Args:
-        labels_N: Code of each patch, int64; every code has one.
-        positions_N3: Second, row and column of each patch, rows and columns from 0 to 1.
-        count: Codes.
-        span_s: Start and end of the video.
+        labels_N: Code of each patch, int64, (N,), from 0 to ``count`` - 1. Every code must have a patch, which is not
+            checked; one without gets statistics that are not a number.
+        positions_N3: Second, row and column of each patch, (N, 3), any float dtype. Rows and columns are fractions of
+            the picture, from 0 at the top and left to 1, which is not checked.
+        count: Codes K.
+        span_s: Start and end of the video in seconds.
         config: Bins and frequencies.
 
     Returns:
@@ -52,14 +55,20 @@ def occupancy_statistics(
         standard deviation of time (the video being 1 long), row and column; correlation of row and of column with
         time; for each stretch of the video the share of the code's patches in it and their mean row and column less the
         code's own; the share of its patches in each cell of a grid.
+
+    Raises:
+        ConfigError: A tensor has the wrong shape or dtype, or a label is not below ``count``.
     """
+    _check_map(labels_N, positions_N3, count)
     with torch.autocast(labels_N.device.type, enabled=False):
-        seconds, places = positions_N3[:, 0], positions_N3[:, 1:]
+        seconds, places = positions_N3[:, 0].float(), positions_N3[:, 1:].float()
         start, end = span_s
         unit_N3 = torch.cat(
             [((seconds - start) / max(end - start, 1e-6)).clamp(0, 1)[:, None], places], dim=1
         )
         sizes = labels_N.bincount(minlength=count).float()
+        if len(sizes) > count:
+            raise ConfigError(f"labels_N must be below count {count}, got {len(sizes) - 1}")
         times = _first_mean_last(seconds, labels_N, sizes)
         parts = [
             fourier_features(
@@ -79,8 +88,8 @@ class VQAttention(nn.Module):
         """Builds the module with fresh weights.
 
         Args:
-            config: The settings.
-            width: Width C of the codes.
+            config: Heads and sizes, and the bins and frequencies that the statistics were made with.
+            width: Width C of the codes, and of the tokens that come out.
 
         Raises:
             ConfigError: The heads do not divide the width.
@@ -102,12 +111,12 @@ class VQAttention(nn.Module):
         """Writes places and times into the codes.
 
         Args:
-            codes_VKC: Codes of each video, padded.
-            statistics_VKF: What :func:`occupancy_statistics` says of them, padded.
-            mask_VK: True where there is a code.
+            codes_VKC: Codes of each video, (V, K, C), any float dtype, padded to the most codes of a video.
+            statistics_VKF: What :func:`occupancy_statistics` says of them, (V, K, F), any float dtype, padded.
+            mask_VK: True where there is a code, bool, (V, K); each video has at least one.
 
         Returns:
-            Tokens of the same shape as the codes.
+            Tokens, (V, K, C), in the dtype of the weights; what stands in the padding has no meaning.
         """
         dtype = self.norm.weight.dtype
         codes = self.norm(codes_VKC.to(dtype))
@@ -119,6 +128,16 @@ class VQAttention(nn.Module):
         found = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask_VK[:, None, None])
         tokens: Tensor = codes + self.output(found.transpose(1, 2).flatten(2))
         return tokens
+
+
+def _check_map(labels_N: Tensor, positions_N3: Tensor, count: int) -> None:
+    check_whole("count", count, 1)
+    check_features("positions_N3", positions_N3, "N3")
+    if labels_N.shape != positions_N3.shape[:1] or labels_N.dtype != torch.int64:
+        raise ConfigError(
+            f"labels_N must be ({len(positions_N3)},) of torch.int64, one label for each position, "
+            f"got {tuple(labels_N.shape)} of {labels_N.dtype}"
+        )
 
 
 def _first_mean_last(seconds: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:

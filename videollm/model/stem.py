@@ -1,0 +1,92 @@
+"""A convolutional stem in front of the vision transformer, which may look at neighbouring frames too.
+
+A few small convolutions with strides take the place of one large patch embedding: small transformers then learn to see
+with far fewer examples (Xiao et al., "Early Convolutions Help Transformers See Better", arXiv 2106.14881). Stacking
+each frame with its neighbours before the first one lets it see motion, as the tubelets of ViViT do (Arnab et al., arXiv
+2103.15691), while frames stay the unit that everything else plans, caches and cites; beyond a video's ends its first
+and last frame go on, so that an image is a still video. Deliberate differences from Xiao et al.: no normalisation,
+since the brightness of a frame is something to see, and GELU.
+
+The transformer stays transformers' own: the stem's output is its picture, in patches of one pixel.
+
+Shapes: T frames, K frames seen together, F channels of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .settings import StemSettings
+
+
+class StemConvolution(nn.Conv2d):
+    """A convolution whose fresh weights keep the strength of the signal (He et al., arXiv 1502.01852).
+
+    Args:
+        before: Channels of the input.
+        after: Channels of the output.
+        stride: Stride; the kernel covers it and a rim around it.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        rim = (stride + stride % 2) // 2
+        super().__init__(before, after, kernel_size=2 * rim + 1, stride=stride, padding=rim)
+
+    def reset_parameters(self) -> None:
+        """Draws the weights; biases are zero."""
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+
+class ConvStem(nn.Module):
+    """Convolutions from stacked frames to the transformer's picture."""
+
+    def __init__(self, settings: StemSettings) -> None:
+        """Builds the stem with fresh weights.
+
+        Args:
+            settings: Sizes.
+        """
+        super().__init__()
+        self.frames = settings.frames
+        inputs = (3 * settings.frames, *settings.channels[:-1])
+        self.layers = nn.ModuleList(
+            StemConvolution(before, after, stride)
+            for before, after, stride in zip(inputs, settings.channels, settings.strides, strict=True)
+        )
+
+    def forward(self, frames_T3HW: Tensor, neighbours_TK: Tensor) -> Tensor:
+        """Sees frames together with their neighbours.
+
+        Args:
+            frames_T3HW: Normalised frames whose sides the strides divide.
+            neighbours_TK: Frames that are seen together, by their indices; see :func:`neighbours`.
+
+        Returns:
+            (T, F, H / stride, W / stride).
+        """
+        hidden = frames_T3HW[neighbours_TK].flatten(1, 2)
+        for layer in self.layers:
+            hidden = F.gelu(layer(hidden))
+        return hidden
+
+
+def neighbours(lengths: Sequence[int], count: int) -> Tensor:
+    """Indices of each frame and the frames before and after it within its own video, (T, count) int64.
+
+    Args:
+        lengths: Frames of each of the videos, which stand one after another.
+        count: Frames seen together, odd; beyond the ends of a video its first and last frame go on.
+    """
+    offsets = torch.arange(count) - count // 2
+    starts = [sum(lengths[:number]) for number in range(len(lengths))]
+    videos = [
+        start + (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)
+        for start, length in zip(starts, lengths, strict=True)
+    ]
+    return torch.cat(videos)
