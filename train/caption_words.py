@@ -1,4 +1,4 @@
-"""The closed vocabulary of frame captions: one id a word, so that the throw-away caption head stays small."""
+"""The closed vocabulary of frame captions: one id a word, so that the throw-away text tower stays small."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import re
 from videollm.errors import DataError
 from videollm.synthetic.scenes import COLOURS, SHAPES, SIZES
 
-START, END = 0, 1
-
 _SENTENCES = (
     "a an and at the upper lower left right top bottom center on over it is in",
     "background gradient textured photographed scene empty black picture dark bright white",
     ", .",
 )
 _WORDS = tuple(sorted({*" ".join(_SENTENCES).split(), *COLOURS, *SHAPES, *SIZES}))
-_IDS = {word: number for number, word in enumerate(_WORDS, start=END + 1)}
+_IDS = {word: number for number, word in enumerate(_WORDS)}
 
-VOCABULARY_SIZE = len(_WORDS) + END + 1
+VOCABULARY_SIZE = len(_WORDS)
 
 
 def encode_caption(caption: str) -> list[int]:
@@ -32,8 +30,3 @@ def encode_caption(caption: str) -> list[int]:
         raise DataError(
             f"the frame caption {caption!r} has a word outside the vocabulary: {error}"
         ) from error
-
-
-def decode_caption(ids: list[int]) -> str:
-    """Returns the words of ``ids``, separated by blanks."""
-    return " ".join(_WORDS[number - END - 1] for number in ids)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from videollm.errors import ConfigError
 from videollm.synthetic.language.questions import KINDS
@@ -33,8 +33,10 @@ S = TypeVar("S", bound=Settings)
 
 
 class OptimizerSettings(Settings):
-    """AdamW with a linear warm-up and a cosine decay."""
+    """AdamW, or Muon for the matrices, with a linear warm-up and a cosine decay."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
+    """``muon``: Muon for the matrices, AdamW for embeddings, vectors and convolutions."""
     lr: float = Field(gt=0)
     """Peak learning rate."""
     component_lr: dict[str, float] = {}
@@ -91,11 +93,20 @@ class VisionShape(Settings):
     """Sizes of the CLIP-ViT that is trained from scratch."""
 
     image_size: int = 96
+    """Side of a frame in pixels."""
     patch_size: int = 8
+    """Pixels of a frame along each side of a patch."""
+    stem: dict[str, Any] | None = None
+    """``StemSettings``: convolutions that make the patches, and how many frames they see together."""
     hidden_size: int = 192
     layers: int = 4
     heads: int = 3
     intermediate_size: int = 768
+
+    @property
+    def grid(self) -> int:
+        """Patches along each side."""
+        return self.image_size // self.patch_size
 
 
 class LanguageShape(Settings):
@@ -109,38 +120,25 @@ class LanguageShape(Settings):
 
 
 class VisionPretraining(RunSettings):
-    """The ViT learns to see single rendered frames: caption loss plus a contrastive loss."""
+    """The ViT learns to see short runs of rendered frames: what each patch shows, plus a contrastive loss."""
 
     stage: Literal["pretrain-vision"]
     world: WorldSettings = WorldSettings()
     shape: VisionShape = VisionShape()
-    caption_layers: int = 2
-    """Depth of the caption head, which is thrown away afterwards."""
+    video: dict[str, Any] = {}
+    """``VideoSettings``: how clips are read, and so how far frames are apart."""
+    window_frames: int = Field(6, gt=0)
+    """Neighbouring frames of a clip that are seen together; a sample of the batch is such a window."""
+    event_share: float = Field(0.6, ge=0, le=1)
+    """Share of windows that are drawn to lie in or beside an event, where the clip has one."""
+    crowded_share: float = Field(0.5, ge=0, le=1)
+    """Share of clips that get as many objects as the world allows: more to learn from a frame."""
+    scene_weight: float = Field(1.0, ge=0)
+    """Weight of what patches tell of camera, light, tone, backdrop and cuts; objects have 1."""
     contrastive_weight: float = Field(0.1, ge=0)
-    patch_weight: float = Field(0.5, ge=0)
-    frames_per_clip: int = Field(4, gt=0)
-    """Sampling a clip costs more than rendering one of its frames."""
     degrade_share: float = Field(0.3, ge=0, le=1)
-    """Share of frames that go through a real codec."""
-    evaluation_frames: int = 256
-
-
-class LanguagePretraining(TextRunSettings):
-    """The language model learns the world's language by next-token prediction on world text."""
-
-    stage: Literal["pretrain-language"]
-    world: WorldSettings = WorldSettings()
-    tokenizer: Path
-    shape: LanguageShape = LanguageShape()
-    context_weight: float = Field(0.1, ge=0)
-    """Weight of tokens outside the assistant's turns (what the user says and the log of the clip)."""
-    clips: int = Field(8000, gt=0)
-    """How many clips the texts are about; each is asked about anew every time."""
-    turns: int = 8
-    """Questions in one text."""
-    description_share: float = Field(0.15, ge=0, le=1)
-    """Share of turns that ask for a description instead of a question of one kind."""
-    evaluation_questions: int = 256
+    """Share of windows that go through a real codec."""
+    evaluation_frames: int = 512
 
 
 class TuningSettings(TextRunSettings):
@@ -154,8 +152,9 @@ class TuningSettings(TextRunSettings):
     """Exchanges in one training conversation."""
     budgets: dict[int, float] = {}
     """Token budgets and the share of samples that is trained at each; the rest gets all tokens (nested queries)."""
-    trained: tuple[str, ...] = ("compressor.", "projector.")
-    """Prefixes of the names of parameters that are trained in full."""
+    trained: tuple[str, ...] | None = None
+    """Prefixes of the names of parameters that are trained in full; by default projector and compressor, where that has
+    weights."""
     evaluation_questions: int = Field(210, ge=0)
     """Questions of a small test at every evaluation; 0 for none."""
 
@@ -172,6 +171,10 @@ class Alignment(TuningSettings):
     """Stage 1: compressor and projector learn to speak to the frozen language model, from captions."""
 
     stage: Literal["align"]
+    contrastive_weight: float = Field(0.0, ge=0)
+    """Weight of the contrastive loss between videos and captions (CG-VLM), beside 1 for the captions' tokens."""
+    negatives: int = Field(128, ge=0)
+    """Captions of other clips in each contrastive comparison, besides those of the batch."""
 
 
 class Instruction(TuningSettings):
@@ -180,7 +183,8 @@ class Instruction(TuningSettings):
     stage: Literal["instruct"]
     kinds: tuple[str, ...] = KINDS
     """Kinds of questions."""
-    lora: LoraSettings = LoraSettings()
+    lora: LoraSettings | None = LoraSettings()
+    """``None`` for no adaptation: the language model stays as it is, or is named in ``trained``."""
     description_share: float = Field(0.1, ge=0, le=1)
     """Share of turns that ask for a description instead of a question of one kind."""
     dialogue_share: float = Field(0.25, ge=0, le=1)
@@ -198,14 +202,31 @@ class TokenizerSettings(StageSettings):
     """How many clips' texts are read."""
 
 
+def _directory_or_shape(value: Any) -> str:
+    return "directory" if isinstance(value, str | Path) else "shape"
+
+
+_Directory = Annotated[Path, Tag("directory")]
+# Told apart by what they look like, so that a misspelt size is named instead of "not a path".
+VisionSource = Annotated[
+    _Directory | Annotated[VisionShape, Tag("shape")], Discriminator(_directory_or_shape)
+]
+LanguageSource = Annotated[
+    _Directory | Annotated[LanguageShape, Tag("shape")], Discriminator(_directory_or_shape)
+]
+
+
 class Assembly(StageSettings):
     """What a fresh model is made of."""
 
     stage: Literal["assemble"]
-    vision: Path
-    """Directory of the pretrained CLIP-ViT."""
-    language: Path
-    """Directory of the pretrained language model and its tokenizer."""
+    vision: VisionSource
+    """Directory of the pretrained CLIP-ViT, or the sizes of a fresh one."""
+    language: LanguageSource
+    """Directory of the pretrained language model and its tokenizer, or the sizes of a fresh one; or a checkpoint of a
+    whole model, of which everything but the ViT is taken."""
+    tokenizer: Path | None = None
+    """Directory of the tokenizer of a fresh language model."""
     seed: int = 0
     model: dict[str, Any] = {}
     """Further settings of the model's configuration: ``compressor``, ``video``, ``projector``, ``vision_layer`` …"""
@@ -218,6 +239,8 @@ class FeatureSettings(StageSettings):
     world: WorldSettings = WorldSettings()
     model: Path
     """Checkpoint directory whose ViT and merging make the features."""
+    told: bool = False
+    """Whether the patches say outright what they show, instead of what the ViT makes of them (see ``told``)."""
     seed: int
     """Seed of the first clip; the others follow."""
     clips: int = Field(gt=0)
@@ -227,14 +250,13 @@ class FeatureSettings(StageSettings):
 
 
 # What makes the built-in model, in order: names of the YAML files and of the runs' folders.
-POCKET_CHAIN = ("tokenizer", "vision", "language", "start", "features", "align", "instruct")
+POCKET_CHAIN = ("tokenizer", "vision", "start", "told", "language", "features", "align", "instruct")
 
 STAGES: dict[str, type[StageSettings]] = {
     "tokenizer": TokenizerSettings,
     "assemble": Assembly,
     "features": FeatureSettings,
     "pretrain-vision": VisionPretraining,
-    "pretrain-language": LanguagePretraining,
     "align": Alignment,
     "instruct": Instruction,
 }
@@ -332,6 +354,13 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
 def _all_keys(kind: type[Settings]) -> list[str]:
     keys = list(kind.model_fields)
     for field in kind.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            keys += _all_keys(field.annotation)
+        for part in _types_in(field.annotation):
+            keys += _all_keys(part)
     return keys
+
+
+def _types_in(annotation: Any) -> list[type[Settings]]:
+    """The classes of settings that an annotation admits."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _types_in(part)]

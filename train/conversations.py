@@ -27,9 +27,13 @@ def describing(clip: Clip, rng: random.Random, turns: int) -> list[tuple[str, st
 def questioning(
     clip: Clip, rng: random.Random, turns: int, balance: KindBalance, description_share: float
 ) -> list[tuple[str, str]]:
-    """Returns independent questions of all kinds with their answers, ``description_share`` of them descriptions."""
+    """Returns independent questions of all kinds with their answers.
+
+    ``description_share`` of them are requests for descriptions, the written log among them: stage 1 asks for it, while
+    the language model is frozen.
+    """
     return [
-        _pair(_describe(clip, rng) if rng.random() < description_share else balance.draw(clip, rng))
+        _described(clip, rng) if rng.random() < description_share else _pair(balance.draw(clip, rng))
         for _ in range(turns)
     ]
 
@@ -46,6 +50,12 @@ def as_messages(pairs: list[tuple[str, str]], context: str) -> list[Message]:
         asked = f"{context}\n{text}" if not messages else text
         messages += [Message("user", asked), Message("assistant", answer)]
     return messages
+
+
+def _described(clip: Clip, rng: random.Random) -> tuple[str, str]:
+    if rng.randrange(len(DESCRIPTIONS) + 1) == 0:
+        return _LOG_REQUEST, log(clip)
+    return _pair(_describe(clip, rng))
 
 
 def _describe(clip: Clip, rng: random.Random) -> Question:

@@ -32,11 +32,14 @@ from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
-from videollm.values import FramePlan
+from videollm.values import EncodedVideo, FramePlan
 
 from .config import FeatureSettings
+from .told import ToldEncoder
 
 SHARD_CLIPS = 64
+#: Encoder of features that no encoder made.
+TOLD = "told"
 #: Kinds of compressor that keep every patch until they know the budget.
 UNMERGED = ("none", "pool", "qformer")
 _MERGING = ("merge_method", "merged_tokens", "merge_heads", "merge_share")
@@ -52,7 +55,7 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     video = dataclasses.asdict(model.config.video)
     record = {
         "clips": wanted.model_dump(mode="json"),
-        "encoder": encoder_fingerprint(model),
+        "encoder": TOLD if wanted.told else encoder_fingerprint(model),
         "merging": merging_settings(model),
         "memory_layers": model.config.compressor.memory_layers,
         "video": video,
@@ -62,14 +65,15 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     for shard in missing:
         indices = range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips))
         clips = torch.utils.data.DataLoader(
-            _RenderedClips(model, wanted, indices),
+            _ToldClips(model, wanted, indices) if wanted.told else _RenderedClips(model, wanted, indices),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
         tensors: dict[str, torch.Tensor] = {}
-        for index, (frames, plan) in zip(indices, clips, strict=True):
-            merged = _merge(model, frames, plan)
+        merge = _merge_told if wanted.told else _merge
+        for index, (seen, plan) in zip(indices, clips, strict=True):
+            merged = merge(model, seen, plan)
             tensors |= {f"{index}/{name}": part for name, part in merged.to_tensors(torch.float16).items()}
         _write_shard(_shard_path(directory, shard), tensors)
 
@@ -104,7 +108,7 @@ class FeatureStore:
         Raises:
             DataError: The features were made by another encoder, or merged in another way.
         """
-        if self._encoder != encoder_fingerprint(model):
+        if not self.contents.told and self._encoder != encoder_fingerprint(model):
             raise DataError(f"{self._directory} was made by another encoder than the model's")
         if model.config.compressor.memory_layers > self._memory_layers:
             raise DataError(f"{self._directory} has class tokens of only {self._memory_layers} layers")
@@ -159,7 +163,7 @@ def encoder_fingerprint(model: VideoLLM) -> str:
         digest.update(weight.float().numpy().tobytes())
     settings = model.config.to_dict()
     reading = {key: value for key, value in settings["video"].items() if not key.startswith("trained_")}
-    kept = {name: settings[name] for name in ("image", "vision_layer", "temporal")}
+    kept = {name: settings[name] for name in ("image", "vision_layer", "stem", "temporal")}
     digest.update(json.dumps(kept | {"video": reading}, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -170,13 +174,13 @@ def merging_settings(model: VideoLLM) -> dict[str, Any]:
     kept: dict[str, Any] = {"kind": config.kind, "segments": config.segments}
     if config.merges:
         kept |= {name: getattr(config, name) for name in _MERGING}
-    if config.kind == "vq":
+    if config.has_codebook:
         kept["codes"] = config.vq.codes
     return kept
 
 
-class _RenderedClips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
-    """Frames of clips, prepared for the ViT, with their resolved plans."""
+class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
+    """Clips as something to be encoded, with their resolved plans."""
 
     def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
         self._video, self._image = model.config.video, model.config.image
@@ -187,12 +191,51 @@ class _RenderedClips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, FramePlan]:
         index = self._indices[position]
-        clip, rng = sample_cached_clip(self._wanted, index), np.random.default_rng((self._wanted.seed, index))
+        clip = sample_cached_clip(self._wanted, index)
         plan = plan_clip(clip, self._video)
+        return self._see(clip, plan, np.random.default_rng((self._wanted.seed, index))), plan
+
+    def _see(self, clip: Clip, plan: FramePlan, rng: np.random.Generator) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class _ToldClips(_Clips):
+    """Patches that say what they show."""
+
+    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
+        super().__init__(model, wanted, indices)
+        self._encoder = told_encoder(model)
+
+    def _see(self, clip: Clip, plan: FramePlan, rng: np.random.Generator) -> torch.Tensor:
+        return self._encoder.see(clip, plan)
+
+
+class _RenderedClips(_Clips):
+    """Frames of clips, prepared for the ViT."""
+
+    def _see(self, clip: Clip, plan: FramePlan, rng: np.random.Generator) -> torch.Tensor:
         frames_THW3 = render_frames(clip, plan.times_s)
         if rng.random() < self._wanted.degrade_share:
             frames_THW3 = degrade(frames_THW3, rng)
-        return prepare_frames(frames_THW3, self._image), plan
+        return prepare_frames(frames_THW3, self._image)
+
+
+def told_encoder(model: VideoLLM) -> ToldEncoder:
+    """Returns what stands for the model's ViT in features that are told."""
+    return ToldEncoder(model.vision.width, model.config.image.size, model.vision.grid[0])
+
+
+def encode_told(model: VideoLLM, encoder: ToldEncoder, clip: Clip) -> EncodedVideo:
+    """Encodes a clip as the model would if it saw what ``encoder`` tells."""
+    plan = plan_clip(clip, model.config.video)
+    return model.encode_merged(_merge_told(model, encoder.see(clip, plan), plan), plan)
+
+
+def _merge_told(model: VideoLLM, patches_TPC: torch.Tensor, plan: FramePlan) -> MergedSegments:
+    """The patches merged; there are no class tokens to remember, so their place stays empty."""
+    layers = model.config.compressor.memory_layers
+    classes = patches_TPC.new_zeros(layers, len(patches_TPC), patches_TPC.shape[2])
+    return model.compressor.merge_only(patches_TPC, classes, plan)
 
 
 @torch.no_grad()

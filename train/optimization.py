@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from videollm.errors import ConfigError
@@ -16,8 +17,8 @@ from videollm.errors import ConfigError
 from .config import OptimizerSettings
 
 
-def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> AdamW:
-    """Returns AdamW over the parameters that require gradients, grouped by component and by weight decay.
+def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> Optimizer:
+    """Returns the optimizer of the parameters that require gradients, grouped by component and by weight decay.
 
     Raises:
         ConfigError: A component named in ``component_lr`` has no trainable parameter, or nothing is trainable.
@@ -25,26 +26,79 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> AdamW:
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     if not named:
         raise ConfigError("nothing to train: no parameter requires a gradient")
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    embeddings = _embeddings(model)
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     used: set[str] = set()
     for name, weight in named:
         prefix = _longest_prefix(name, settings.component_lr)
         used.add(prefix)
         lr = settings.component_lr.get(prefix, settings.lr)
         decay = settings.weight_decay if weight.ndim >= 2 else 0.0
-        groups.setdefault((lr, decay), []).append(weight)
+        matrix = settings.kind == "muon" and weight.ndim == 2 and id(weight) not in embeddings
+        groups.setdefault((matrix, lr, decay), []).append(weight)
     unused = set(settings.component_lr) - used
     if unused:
         raise ConfigError(
             f"component_lr names parts with no trainable parameter: {', '.join(sorted(unused))}"
         )
-    return AdamW(
-        [{"params": weights, "lr": lr, "weight_decay": decay} for (lr, decay), weights in groups.items()],
-        betas=settings.betas,
+    matrices, others = (
+        [
+            {"params": weights, "lr": lr, "weight_decay": decay}
+            for (matrix, lr, decay), weights in groups.items()
+            if matrix == wanted
+        ]
+        for wanted in (True, False)
     )
+    adamw = AdamW(others, betas=settings.betas) if others else None
+    if not matrices:
+        assert adamw is not None
+        return adamw
+    return MuonAndAdamW(Muon(matrices, adjust_lr_fn="match_rms_adamw"), adamw)
 
 
-def build_schedule(optimizer: AdamW, settings: OptimizerSettings, steps: int) -> LambdaLR:
+class MuonAndAdamW(Optimizer):
+    """Muon for the matrices, AdamW for everything else, as one optimizer.
+
+    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon, with the updates scaled to be as strong as
+    AdamW's (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982), so that one learning rate serves both.
+
+    Args:
+        muon: The optimizer of the matrices.
+        adamw: The optimizer of the rest; ``None`` if there is none.
+    """
+
+    def __init__(self, muon: Muon, adamw: AdamW | None) -> None:
+        self._parts: list[Optimizer] = [muon] if adamw is None else [muon, adamw]
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        self._share_groups()
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Makes one step of both; ``closure`` is not supported."""
+        assert closure is None
+        for part in self._parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the states of both."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """Makes the groups those of the parts, so that a schedule that sets a learning rate here sets it there."""
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+def _embeddings(model: nn.Module) -> set[int]:
+    """Identities of embedding tables: looked up, not multiplied by, they are none of Muon's matrices."""
+    return {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+
+
+def build_schedule(optimizer: Optimizer, settings: OptimizerSettings, steps: int) -> LambdaLR:
     """Returns a linear warm-up followed by a cosine decay to ``final_lr_ratio`` at the last step."""
 
     def ratio(step: int) -> float:

@@ -18,7 +18,6 @@ from .config import (
     Assembly,
     FeatureSettings,
     Instruction,
-    LanguagePretraining,
     RunSettings,
     StageSettings,
     TokenizerSettings,
@@ -27,7 +26,6 @@ from .config import (
 )
 from .features import write_features
 from .loop import fit
-from .pretrain_language import LanguageTask
 from .pretrain_vision import VisionTask
 from .task import Task
 from .tokenizer import train_tokenizer
@@ -60,7 +58,6 @@ def build_task(settings: RunSettings) -> Task:
     """Returns the task that a stage's settings describe."""
     tasks: dict[type[RunSettings], Callable[..., Task]] = {
         VisionPretraining: VisionTask,
-        LanguagePretraining: LanguageTask,
         Alignment: TuningTask,
         Instruction: TuningTask,
     }

@@ -11,6 +11,7 @@ what is trained.
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,15 @@ from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
 from videollm.model.prompting import VisualLayout
+from videollm.synthetic.language.descriptions import caption
 from videollm.synthetic.scenes import Clip
 from videollm.values import Message
 
 from .balance import KindBalance
-from .config import Alignment, Instruction, TuningSettings
+from .config import Alignment, Instruction, LoraSettings, TuningSettings
+from .contrast import caption_contrast
 from .conversations import as_messages, describing, following, questioning
-from .features import FeatureStore
+from .features import FeatureStore, encode_told, told_encoder
 from .loop import unwrap
 from .optimization import set_trainable
 from .task import Batch, Loss, passes, text_batch
@@ -45,17 +48,19 @@ class ClipConversations(Dataset[list[Batch]]):
 
     def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
         self._settings, self._store = settings, store
-        self._plan_tokens = model.plan_tokens
+        self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
         self._balance = (
             KindBalance(settings.kinds, store.contents.world.wishes)
             if isinstance(settings, Instruction)
             else None
         )
         self._processor = processor_of(model)
-        self._video = model.config.video
+        self._negatives: int | None = None
+        if isinstance(settings, Alignment) and settings.contrastive_weight > 0:
+            self._negatives = settings.negatives
 
     def __getitem__(self, index: int) -> list[Batch]:
-        rows, videos, token_plans = [], [], []
+        rows, videos, token_plans, clips = [], [], [], []
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
             rng = random.Random(self._settings.seed * 1_000_003 + sample)
@@ -63,19 +68,36 @@ class ClipConversations(Dataset[list[Batch]]):
             clip, video = self._store.clip(number), self._store.load(number)
             plan = video.adapt(self._store.plan(number))
             token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng), merged=video)
-            layout = VisualLayout.of(plan, token_plan)
+            # Here, ahead of the model, because a codebook takes its time, and because prompts may tell its times.
+            video = self._compressor.arrange(video, token_plan)
+            layout = VisualLayout.of(
+                plan, token_plan, self._compressor.token_spans(video, token_plan, plan).tolist()
+            )
             rows.append(
                 self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False)
             )
             videos.append(video)
             token_plans.append(token_plan)
+            clips.append(clip)
         return [
             {
                 **text_batch(self._processor, [rows[row] for row in part]),
                 "videos": [videos[row] for row in part],
                 "plans": [token_plans[row] for row in part],
+                "captions": self._captions([clips[row] for row in part], index),
             }
             for part in passes(rows, self._settings.rows_per_pass)
+        ]
+
+    def _captions(self, clips: list[Clip], index: int) -> list[list[int]]:
+        """Token ids of the clips' captions and of as many others' as the settings want; none without contrast."""
+        if self._negatives is None:
+            return []
+        rng = random.Random(index)
+        others = [self._store.clip(rng.randrange(len(self._store))) for _ in range(self._negatives)]
+        return [
+            self._processor.tokenizer.encode(caption(clip), add_special_tokens=False)
+            for clip in (*clips, *others)
         ]
 
     def _messages(self, clip: Clip, rng: random.Random) -> list[Message]:
@@ -99,10 +121,11 @@ class TuningTask:
         self._processor = processor_of(self.model)
         store = FeatureStore(settings.features)
         store.serve(self.model)
+        self._told = told_encoder(self.model) if store.contents.told else None
         self._peft: PeftModel | None = None
-        trained = settings.trained
-        if isinstance(settings, Instruction):
-            self._peft = _add_lora(self.model, settings)
+        trained = settings.trained or _bridge(self.model)
+        if isinstance(settings, Instruction) and settings.lora is not None:
+            self._peft = _add_lora(self.model, settings.lora)
             trained = (*trained, *(name for name, _ in self.model.named_parameters() if "lora_" in name))
         set_trainable(self.model, trained)
         self.dataset = ClipConversations(settings, self.model, store)
@@ -112,7 +135,7 @@ class TuningTask:
             self.model.language_model.model.compile(dynamic=True)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Returns the summed loss of the answers' tokens."""
+        """Returns the summed loss of the answers' tokens, and the contrastive one where it is wanted."""
         videollm: VideoLLM = unwrap(model)
         device = batch["input_ids"].device
         rows = videollm.project_segments([video.to(device) for video in batch["videos"]], batch["plans"])
@@ -125,14 +148,26 @@ class TuningTask:
         labels_BL = batch["labels"][:, 1:]
         wanted_BL = labels_BL != -100
         total = F.cross_entropy(logits_BLV[:, :-1][wanted_BL].float(), labels_BL[wanted_BL], reduction="sum")
-        return Loss(total)
+        if not batch["captions"]:
+            return Loss(total)
+        assert isinstance(self._settings, Alignment)
+        words: Any = videollm.get_input_embeddings()
+        contrast = caption_contrast(rows, batch["captions"], words)
+        parts = {
+            "captions": float(total.detach()) / batch["supervised"],
+            "contrast": float(contrast.detach()),
+        }
+        return Loss(total + self._settings.contrastive_weight * contrast * batch["supervised"], parts)
 
     def evaluate(self) -> dict[str, float]:
         """Mean accuracy over the kinds of the pocket world on held-out clips."""
         wanted = self._settings.evaluation_questions
         if wanted == 0:
             return {}
-        report = evaluate_world(self.model, questions=wanted, seed=7, descriptions=False, pairs=0)
+        encode = None if self._told is None else partial(encode_told, self.model, self._told)
+        report = evaluate_world(
+            self.model, questions=wanted, seed=7, descriptions=False, pairs=0, encode=encode
+        )
         return {"accuracy": report.mean.value}
 
     def export(self, directory: Path) -> None:
@@ -143,12 +178,19 @@ class TuningTask:
         self._processor.save_pretrained(directory)
 
 
-def _add_lora(model: VideoLLM, settings: Instruction) -> PeftModel:
+def _bridge(model: VideoLLM) -> tuple[str, ...]:
+    """Prefixes of what stands between the towers and has weights."""
+    names = [name for name, _ in model.named_parameters()]
+    parts = ("compressor.", "projector.")
+    return tuple(part for part in parts if any(name.startswith(part) for name in names))
+
+
+def _add_lora(model: VideoLLM, settings: LoraSettings) -> PeftModel:
     """Puts LoRA into the linear layers of the language model's blocks, in place."""
     config = LoraConfig(
-        r=settings.lora.rank,
-        lora_alpha=settings.lora.alpha,
-        lora_dropout=settings.lora.dropout,
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
         target_modules=r".*language_model\.model\.layers\..*_proj",
     )
     with quiet_peft():

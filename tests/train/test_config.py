@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videollm.errors import ConfigError
-from videollm_train.config import POCKET_CHAIN, LanguagePretraining, load_chain, load_settings
+from videollm_train.config import POCKET_CHAIN, VisionPretraining, load_chain, load_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -20,8 +20,9 @@ def test_the_chain_of_the_built_in_model_is_complete_and_in_order():
     assert stages == [
         "tokenizer",
         "pretrain-vision",
-        "pretrain-language",
         "assemble",
+        "features",
+        "instruct",
         "features",
         "align",
         "instruct",
@@ -31,15 +32,15 @@ def test_the_chain_of_the_built_in_model_is_complete_and_in_order():
 
 def test_paths_of_a_chain_lie_in_its_run_directory(tmp_path):
     chain = dict(zip(POCKET_CHAIN, load_chain(CONFIGS / "pocket", out=tmp_path), strict=True))
-    assert chain["align"].model == tmp_path / "start"
+    assert chain["align"].model == tmp_path / "language" / "final"
     assert chain["instruct"].features == tmp_path / "features"
 
 
 def test_overrides_reach_into_nested_settings():
     settings = load_settings(
-        CONFIGS / "pocket" / "language.yaml", ("steps=7", "optimizer.lr=0.5", "shape.layers=1")
+        CONFIGS / "pocket" / "vision.yaml", ("steps=7", "optimizer.lr=0.5", "shape.layers=1")
     )
-    assert isinstance(settings, LanguagePretraining)
+    assert isinstance(settings, VisionPretraining)
     assert (settings.steps, settings.optimizer.lr, settings.shape.layers) == (7, 0.5, 1)
 
 

@@ -14,7 +14,7 @@ from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm_train.checkpoint import load_newest_checkpoint
 from videollm_train.config import OptimizerSettings, RunSettings
 from videollm_train.loop import fit
-from videollm_train.optimization import build_optimizer, set_trainable, trainable_table
+from videollm_train.optimization import build_optimizer, build_schedule, set_trainable, trainable_table
 from videollm_train.task import Loss
 
 
@@ -80,9 +80,11 @@ class CrashError(Exception):
     """Stands for a crash in the middle of a step."""
 
 
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("crash_at", [1, 3, 4, 6])
-def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at):
-    fit(Regression(), settings(), tmp_path / "whole")
+def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at, kind):
+    wanted = settings(optimizer=OptimizerSettings(kind=kind, lr=0.05, warmup_steps=2))
+    fit(Regression(), wanted, tmp_path / "whole")
 
     task = Regression()
     compute = task.loss
@@ -94,8 +96,8 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_for_bit(tmp_path, crash_at)
 
     task.loss = crash
     with pytest.raises(CrashError):
-        fit(task, settings(), tmp_path / "parts")
-    fit(Regression(), settings(), tmp_path / "parts", resume=True)
+        fit(task, wanted, tmp_path / "parts")
+    fit(Regression(), wanted, tmp_path / "parts", resume=True)
 
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     for name, weight in weights(tmp_path / "whole").items():
@@ -284,3 +286,47 @@ def test_components_have_learning_rates_of_their_own():
     }
     with pytest.raises(ConfigError, match="no trainable parameter: vision"):
         build_optimizer(model, OptimizerSettings(lr=0.1, component_lr={"vision": 0.5}))
+
+
+def test_muon_takes_the_matrices_and_adamw_the_rest():
+    torch.manual_seed(0)
+    model = nn.ModuleDict(
+        {
+            "words": nn.Embedding(5, 4),
+            "picture": nn.Conv2d(3, 4, 2),
+            "layer": nn.Linear(4, 6),
+            "norm": nn.LayerNorm(6),
+        }
+    )
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    optimizer = build_optimizer(model, OptimizerSettings(kind="muon", lr=0.01, weight_decay=0.0))
+    for weight in model.parameters():
+        weight.grad = torch.randn_like(weight)
+    optimizer.step()
+    steps = {name: (before[name] - weight).detach() for name, weight in model.named_parameters()}
+    # AdamW's first step has the same size everywhere; Muon's is near a multiple of an orthogonal matrix.
+    for name in ("words.weight", "picture.weight", "layer.bias", "norm.weight"):
+        torch.testing.assert_close(
+            steps[name].abs(), torch.full_like(steps[name], 0.01), rtol=1e-3, atol=1e-6
+        )
+    singular = torch.linalg.svdvals(steps["layer.weight"]) / (0.01 * 0.2 * 6**0.5)
+    assert singular.min() > 0.5
+    assert singular.max() < 1.5
+
+
+def test_a_schedule_moves_both_optimizers_also_after_loading():
+    def make():
+        torch.manual_seed(0)
+        optimizer = build_optimizer(nn.Linear(3, 3), OptimizerSettings(kind="muon", lr=0.1, warmup_steps=0))
+        return optimizer, build_schedule(optimizer, OptimizerSettings(lr=0.1, warmup_steps=0), 10)
+
+    optimizer, schedule = make()
+    optimizer.step()
+    schedule.step()
+    loaded, following = make()
+    loaded.load_state_dict(optimizer.state_dict())
+    following.load_state_dict(schedule.state_dict())
+    following.step()
+    rates = [group["lr"] for part in loaded._parts for group in part.param_groups]
+    assert rates == following.get_last_lr()
+    assert rates[0] < 0.1

@@ -1,0 +1,80 @@
+"""Linear classifiers of what each patch shows: they teach the ViT and are thrown away after its pretraining."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .patch_labels import CLASSES, IGNORED, OBJECT_TRAITS
+
+# Patches without an object are many and easy.
+_EMPTY_WEIGHT = 0.05
+_OBJECTS = len(OBJECT_TRAITS)
+
+
+class PatchHead(nn.Module):
+    """One linear classifier for each trait, on every patch.
+
+    Args:
+        width: Width of the patches.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.traits = nn.Linear(width, sum(CLASSES.values()))
+
+    def forward(self, patches_NPD: torch.Tensor) -> list[torch.Tensor]:
+        """Returns the logits (N, P, classes) of every trait, in the order of ``CLASSES``."""
+        logits: torch.Tensor = self.traits(self.norm(patches_NPD))
+        return list(logits.float().split(list(CLASSES.values()), dim=-1))
+
+
+def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy by trait.
+
+    Args:
+        logits: Of every trait, (N, P, classes).
+        classes_NPK: Labels, ``IGNORED`` where there is none.
+
+    Returns:
+        Sum over the traits of objects of the mean over patches, in which patches without an object count little; and
+        the mean over the traits of the scene of the plain mean over patches.
+    """
+    of_objects, of_scene = [], []
+    for trait, logits_NPV in enumerate(logits):
+        labels_M = classes_NPK[..., trait].flatten()
+        losses_M = F.cross_entropy(logits_NPV.flatten(0, 1), labels_M, reduction="none", ignore_index=IGNORED)
+        known_M = labels_M != IGNORED
+        if trait < _OBJECTS:
+            weights_M = torch.where(labels_M > 0, 1.0, _EMPTY_WEIGHT) * known_M
+            of_objects.append(losses_M @ weights_M / weights_M.sum().clamp(min=1))
+        else:
+            of_scene.append(losses_M.sum() / known_M.sum().clamp(min=1))
+    return torch.stack(of_objects).sum(), torch.stack(of_scene).mean()
+
+
+def count_right(
+    logits: list[torch.Tensor], classes_NPK: torch.Tensor, centres_NP: torch.Tensor
+) -> dict[str, tuple[int, int]]:
+    """How often the traits are told right: of objects at their centres, of the scene at every patch.
+
+    Returns:
+        Right and asked by trait; and by ``whole``, objects of which every trait that can be told is right, and by
+        ``nothing``, patches without an object where no colour is seen.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    whole_M = torch.ones(int(centres_NP.sum()), dtype=torch.bool, device=centres_NP.device)
+    for trait, (name, logits_NPV) in enumerate(zip(CLASSES, logits, strict=True)):
+        labels_NP, guesses_NP = classes_NPK[..., trait], logits_NPV.argmax(-1)
+        asked_NP = labels_NP != IGNORED
+        if trait < _OBJECTS:
+            asked_NP = asked_NP & centres_NP
+            whole_M &= ((guesses_NP == labels_NP) | (labels_NP == IGNORED))[centres_NP]
+        right_NP = (guesses_NP == labels_NP) & asked_NP
+        found[name] = (int(right_NP.sum()), int(asked_NP.sum()))
+    found["whole"] = (int(whole_M.sum()), len(whole_M))
+    empty_NP = classes_NPK[..., 0] == 0
+    found["nothing"] = (int((logits[0].argmax(-1) == 0)[empty_NP].sum()), int(empty_NP.sum()))
+    return found
