@@ -36,6 +36,8 @@ _DRAWN_PER_CODE = 64
 _FEWEST_DRAWN = 2048
 _MOST_SETTLED = 2**16
 _MOST_ITERATIONS = 10
+# Codes are settled when fewer tokens than this change theirs.
+_RESTLESS_SHARE = 0.008
 # Similarities held at once while all tokens are assigned; they, and the tokens made comparable, stay in a cache.
 _MAX_SIMILARITIES = 2**18
 
@@ -247,15 +249,18 @@ def _draw(mass: Tensor, uniform: Tensor) -> Tensor:
 
 def _refine(units: Tensor, weights: Tensor, directions: Tensor) -> Tensor:
     """Lloyd's iterations on the sphere: assign, then turn each code to the mean of its tokens; (B, K, M)."""
-    previous = None
+    previous = torch.full(units.shape[:2], -1, device=units.device)
+    moving = torch.ones(len(units), 1, 1, dtype=torch.bool, device=units.device)
     for _ in range(_MOST_ITERATIONS):
         labels, _ = _nearest(units, directions)
-        if previous is not None and torch.equal(labels, previous):
+        # By row: when a row rests, its neighbours in the batch may go on.
+        moving &= (labels != previous).float().mean(dim=1)[:, None, None] >= _RESTLESS_SHARE
+        if not moving.any():
             break
         shares = functional.one_hot(labels, directions.shape[1]).to(weights.dtype) * weights[..., None]
         means = functional.normalize(torch.bmm(shares.mT, units), dim=-1)
         # A code that lost all of its tokens stays where it was.
-        directions = torch.where(means.any(dim=-1, keepdim=True), means, directions)
+        directions = torch.where(means.any(dim=-1, keepdim=True) & moving, means, directions)
         previous = labels
     return directions
 
