@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def merging_settings(model: VideoLLM) -> dict[str, Any]:
     return kept
 
 
-class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
+class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]], ABC):
     """Clips as something to be encoded, with their resolved plans."""
 
     def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
@@ -195,8 +196,9 @@ class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]]):
         plan = plan_clip(clip, self._video)
         return self._see(clip, plan, np.random.default_rng((self._wanted.seed, index))), plan
 
+    @abstractmethod
     def _see(self, clip: Clip, plan: FramePlan, rng: np.random.Generator) -> torch.Tensor:
-        raise NotImplementedError
+        """What of the clip is to be encoded."""
 
 
 class _ToldClips(_Clips):

@@ -11,11 +11,10 @@ Shapes: B conversations, N ids, T frames, K visual tokens, D width of the langua
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -37,6 +36,7 @@ from .budget import TokenPlan
 from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
+from .evaluating import evaluating
 from .preprocessing import prepare_frames
 from .processing import VideoLLMProcessor
 from .projector import Projector
@@ -360,7 +360,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         Raises:
             ConfigError: The budget cannot be met.
         """
-        with torch.no_grad(), _evaluating(self.compressor, self.projector):
+        with torch.no_grad(), evaluating(self.compressor, self.projector):
             compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
             tokens = self.projector(compressed.tokens_KD)
         token_plan, plan = compressed.token_plan, compressed.plan
@@ -385,7 +385,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         Returns:
             Merged segment tokens, without gradients.
         """
-        with torch.no_grad(), _evaluating(self.vision):
+        with torch.no_grad(), evaluating(self.vision):
             patches = self.vision(self._prepared(frames_T3HW))
             return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
 
@@ -439,19 +439,6 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
                 "use the processor's prepare_frames"
             )
         return frames_T3HW.to(self.device)
-
-
-@contextlib.contextmanager
-def _evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Switches dropout off for the time being."""
-    training = [module for module in modules if module.training]
-    for module in training:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.train()
 
 
 AutoConfig.register(VideoLLMConfig.model_type, VideoLLMConfig, exist_ok=True)
