@@ -132,7 +132,9 @@ class VisionPretraining(RunSettings):
     event_share: float = Field(0.6, ge=0, le=1)
     """Share of windows that are drawn to lie in or beside an event, where the clip has one."""
     crowded_share: float = Field(0.5, ge=0, le=1)
-    """Share of clips that get as many objects as the world allows: more to learn from a frame."""
+    """Share of clips whose shots hold ``crowd`` objects: more to learn from a frame."""
+    crowd: int = Field(4, ge=1)
+    """Objects of a crowded shot, which may be more than the world has; fewer where no room is found."""
     scene_weight: float = Field(1.0, ge=0)
     """Weight of what patches tell of camera, light, tone, backdrop and cuts; objects have 1."""
     contrastive_weight: float = Field(0.1, ge=0)

@@ -24,8 +24,6 @@ from .config import VisionPretraining
 from .patch_labels import Labels, patch_labels
 from .task import Batch
 
-_MOST_OBJECTS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class _Window:
@@ -68,7 +66,7 @@ class FrameWindows(Dataset[list[Batch]]):
         rng = np.random.default_rng((seed, 1))
         wishes = self._settings.world.wishes
         if rng.random() < self._settings.crowded_share:
-            wishes = {"objects": _MOST_OBJECTS, **wishes}
+            wishes = {"objects": self._settings.crowd, **wishes}
         clip = sample_clip(seed, self._split, **wishes)
         times = self._times(clip, rng)
         frames_THW3 = render_frames(clip, times)

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import Dataset
 
-from videollm.model.processing import VideoLLMProcessor
-from videollm.model.prompting import IGNORED, RenderedPrompt
-
 Batch = dict[str, Any]
-
-_LENGTH_STEP = 32
 
 
 @dataclass(frozen=True)
@@ -66,25 +60,11 @@ class Task(Protocol):
         ...
 
 
-def passes(rows: Sequence[RenderedPrompt], rows_per_pass: int) -> list[list[int]]:
+def passes(lengths: Sequence[int], rows_per_pass: int) -> list[list[int]]:
     """Splits the rows of a micro batch into parts of similar length, so that little of a part is padding.
 
     Returns:
         Row numbers of each part, shortest rows first.
     """
-    by_length = sorted(range(len(rows)), key=lambda row: len(rows[row].input_ids))
-    return [by_length[start : start + rows_per_pass] for start in range(0, len(rows), rows_per_pass)]
-
-
-def text_batch(processor: VideoLLMProcessor, prompts: Sequence[RenderedPrompt]) -> Batch:
-    """Pads prompts on the right and counts the labels that a shifted loss sums over.
-
-    Returns:
-        ``input_ids``, ``attention_mask`` and ``labels``, each (B, L) int64, and ``supervised``.
-    """
-    batch = processor.collate(prompts)
-    # Few different lengths: memory that one batch used fits the next, and a compiled model meets few shapes.
-    missing = -batch["input_ids"].shape[1] % _LENGTH_STEP
-    fills = {"input_ids": processor.pad_id, "attention_mask": 0, "labels": IGNORED}
-    padded = {name: F.pad(rows, (0, missing), value=fills[name]) for name, rows in batch.items()}
-    return {**padded, "supervised": int((padded["labels"][:, 1:] != IGNORED).sum())}
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [by_length[start : start + rows_per_pass] for start in range(0, len(lengths), rows_per_pass)]

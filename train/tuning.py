@@ -26,10 +26,9 @@ from videollm.checkpoints.loading import quiet_peft
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
-from videollm.model.prompting import VisualLayout
+from videollm.model.prompting import IGNORED, VisualLayout
 from videollm.synthetic.language.descriptions import caption
 from videollm.synthetic.scenes import Clip
-from videollm.values import Message
 
 from .balance import KindBalance
 from .config import Alignment, Instruction, LoraSettings, TuningSettings
@@ -38,7 +37,8 @@ from .conversations import as_messages, describing, following, questioning
 from .features import FeatureStore, encode_told, told_encoder
 from .loop import unwrap
 from .optimization import set_trainable
-from .task import Batch, Loss, passes, text_batch
+from .packing import PackedPrompts, pack, packed_mask, pad_rows
+from .task import Batch, Loss, passes
 
 _MARK = "<video>"
 
@@ -60,33 +60,32 @@ class ClipConversations(Dataset[list[Batch]]):
             self._negatives = settings.negatives
 
     def __getitem__(self, index: int) -> list[Batch]:
-        rows, videos, token_plans, clips = [], [], [], []
+        rows, videos, spans, token_plans, clips = [], [], [], [], []
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
             rng = random.Random(self._settings.seed * 1_000_003 + sample)
             number = self._store.draw(sample, self._settings.seed)
             clip, video = self._store.clip(number), self._store.load(number)
-            plan = video.adapt(self._store.plan(number))
-            token_plan = self._plan_tokens(plan, _draw_budget(self._settings.budgets, rng), merged=video)
+            planned = self._store.plan(number)
+            token_plan = self._plan_tokens(planned, _draw_budget(self._settings.budgets, rng), merged=video)
+            plan = video.adapt(planned)
             # Here, ahead of the model, because a codebook takes its time, and because prompts may tell its times.
             video = self._compressor.arrange(video, token_plan)
-            layout = VisualLayout.of(
-                plan, token_plan, self._compressor.token_spans(video, token_plan, plan).tolist()
-            )
-            rows.append(
-                self._processor.render(self._messages(clip, rng), [layout], add_generation_prompt=False)
-            )
+            spans_K2 = self._compressor.token_spans(video, token_plan, plan)
+            rows.append(self._row(clip, VisualLayout.of(plan, token_plan, spans_K2.tolist()), rng))
             videos.append(video)
+            spans.append(spans_K2)
             token_plans.append(token_plan)
             clips.append(clip)
         return [
             {
-                **text_batch(self._processor, [rows[row] for row in part]),
+                **self._texts([rows[row] for row in part]),
                 "videos": [videos[row] for row in part],
                 "plans": [token_plans[row] for row in part],
+                "spans": [spans[row] for row in part],
                 "captions": self._captions([clips[row] for row in part], index),
             }
-            for part in passes(rows, self._settings.rows_per_pass)
+            for part in passes([len(row.input_ids) for row in rows], self._settings.rows_per_pass)
         ]
 
     def _captions(self, clips: list[Clip], index: int) -> list[list[int]]:
@@ -100,15 +99,26 @@ class ClipConversations(Dataset[list[Batch]]):
             for clip in (*clips, *others)
         ]
 
-    def _messages(self, clip: Clip, rng: random.Random) -> list[Message]:
+    def _row(self, clip: Clip, layout: VisualLayout, rng: random.Random) -> PackedPrompts:
+        """What is said about a clip: one dialogue, or questions each of which is asked first."""
         turns = self._settings.turns
         if not isinstance(self._settings, Instruction) or self._balance is None:
-            pairs = describing(clip, rng, turns)
+            conversations = [[pair] for pair in describing(clip, rng, turns)]
         elif rng.random() < self._settings.dialogue_share:
-            pairs = following(clip, rng, turns)
+            conversations = [following(clip, rng, turns)]
         else:
-            pairs = questioning(clip, rng, turns, self._balance, self._settings.description_share)
-        return as_messages(pairs, _MARK)
+            asked = questioning(clip, rng, turns, self._balance, self._settings.description_share)
+            conversations = [[pair] for pair in asked]
+        return pack(
+            [
+                self._processor.render(as_messages(pairs, _MARK), [layout], add_generation_prompt=False)
+                for pairs in conversations
+            ]
+        )
+
+    def _texts(self, rows: list[PackedPrompts]) -> dict[str, Any]:
+        padded = pad_rows(rows, self._processor.pad_id)
+        return {**padded, "supervised": int((padded["labels"][:, 1:] != IGNORED).sum())}
 
 
 class TuningTask:
@@ -138,10 +148,15 @@ class TuningTask:
         """Returns the summed loss of the answers' tokens, and the contrastive one where it is wanted."""
         videollm: VideoLLM = unwrap(model)
         device = batch["input_ids"].device
-        rows = videollm.project_segments([video.to(device) for video in batch["videos"]], batch["plans"])
+        rows = videollm.project_segments(
+            [video.to(device) for video in batch["videos"]],
+            batch["plans"],
+            [spans.to(device) for spans in batch["spans"]],
+        )
         logits_BLV = model(
             input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
+            attention_mask=packed_mask(batch["owners"], videollm.dtype),
+            position_ids=batch["position_ids"],
             visual_tokens=torch.cat(rows),
             use_cache=False,
         ).logits
@@ -166,7 +181,7 @@ class TuningTask:
             return {}
         encode = None if self._told is None else partial(encode_told, self.model, self._told)
         report = evaluate_world(
-            self.model, questions=wanted, seed=7, descriptions=False, pairs=0, encode=encode
+            self.model, questions=wanted, seed=7, descriptions=False, pairs=0, empty=0, encode=encode
         )
         return {"accuracy": report.mean.value}
 

@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from videollm.evaluation.items import BLIND, Item, draw_items
+from videollm.evaluation.items import BLIND, EMPTY, Item, draw_items
 from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS
 
 
 @pytest.fixture(scope="module")
 def items() -> list[Item]:
-    return draw_items(3 * len(KINDS), 4, pairs=6)
+    return draw_items(3 * len(KINDS), 4, pairs=6, empty=9)
 
 
 def test_every_kind_and_each_description_is_asked_equally_often(items: list[Item]) -> None:
@@ -40,7 +40,7 @@ def test_blind_clips_are_other_clips_of_the_test_split(items: list[Item]) -> Non
 
 
 def test_in_a_pair_one_text_has_two_answers(items: list[Item]) -> None:
-    pairs = [item for item in items if item.other != BLIND]
+    pairs = [item for item in items if item.other not in (BLIND, EMPTY)]
     assert len(pairs) == 6
     for pair in pairs:
         assert pair.question.text == pair.other_question.text
@@ -48,8 +48,22 @@ def test_in_a_pair_one_text_has_two_answers(items: list[Item]) -> None:
         assert pair.clip.seed == pair.other_clip.seed
 
 
+def test_questions_about_objects_are_asked_of_textures_and_photographs_without_any(items: list[Item]) -> None:
+    empty = [item for item in items if item.other == EMPTY]
+    assert len(empty) == 9
+    for item in empty:
+        for clip, backdrop in ((item.clip, "texture"), (item.other_clip, "photo")):
+            assert clip.split == "test"
+            assert {shot.backdrop.kind for shot in clip.shots} == {backdrop}
+            assert not clip.objects
+        assert item.question == item.other_question
+        assert item.question.text
+        assert item.question.answer == ""
+    assert len({item.clip for item in empty}) == 9
+
+
 def test_the_same_seed_draws_the_same_test_and_another_seed_shares_no_clip(items: list[Item]) -> None:
-    assert draw_items(3 * len(KINDS), 4, pairs=6) == items
+    assert draw_items(3 * len(KINDS), 4, pairs=6, empty=9) == items
     other = draw_items(len(KINDS), 5)
     assert not {item.clip for item in other} & {item.clip for item in items}
 

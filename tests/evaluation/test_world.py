@@ -11,14 +11,14 @@ import pytest
 
 from videollm import VideoLLM
 from videollm.errors import ConfigError
-from videollm.evaluation.items import BLIND
+from videollm.evaluation.items import BLIND, EMPTY
 from videollm.evaluation.presentation import markdown, table
 from videollm.evaluation.report import WorldReport, summarise
 from videollm.evaluation.rows import Row
 from videollm.evaluation.world import evaluate_world
 from videollm.synthetic.language.questions import KINDS
 
-QUICK: dict[str, Any] = {"questions": len(KINDS), "descriptions": False, "pairs": 2}
+QUICK: dict[str, Any] = {"questions": len(KINDS), "descriptions": False, "pairs": 2, "empty": 1}
 BLANK = Row(
     index=0,
     kind="colour",
@@ -95,6 +95,21 @@ def test_held_out_combinations_and_new_wordings_have_figures_of_their_own() -> N
     assert (report.held_out.value, report.shown.value, report.new_wordings.value) == (0.0, 1.0, 0.0)
 
 
+def test_refusals_count_in_any_words_and_what_is_claimed_of_empty_clips_apart() -> None:
+    wrong = {"score": 0.0, "right": False}
+    rows = [
+        *rows_of("unanswerable", 1, got="There is no star in this video."),
+        *rows_of("unanswerable", 1, got="The star does not grow.", **wrong),
+        *rows_of("unanswerable", 2, got="red", **wrong),
+        *rows_of("contents", 3, other=EMPTY, other_right=True),
+        *rows_of("colour", 2, other=EMPTY, other_right=True, **wrong),
+    ]
+    report = summarise(rows, {}, exactly)
+    assert report.refused.value == pytest.approx(0.5)
+    assert report.invented.value == pytest.approx(2 / 10)
+    assert [score.kind for score in report.kinds] == ["unanswerable"]
+
+
 def test_the_constant_baseline_is_scored_like_an_answer() -> None:
     rows = rows_of("when", 3, expected="from 0:01 to 0:02") + rows_of("when", 2, expected="from 0:02 to 0:03")
     report = summarise(rows, {}, lambda row, text: True)
@@ -109,10 +124,12 @@ def finished(model: VideoLLM, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_every_row_says_what_was_asked_expected_and_answered(finished: tuple[WorldReport, Path]) -> None:
     rows = [json.loads(line) for line in (finished[1] / "rows.jsonl").read_text("utf-8").splitlines()]
-    assert sorted(row["index"] for row in rows) == list(range(len(KINDS) + 2))
+    assert sorted(row["index"] for row in rows) == list(range(len(KINDS) + 3))
     assert {row["kind"] for row in rows if row["other"] == BLIND} == set(KINDS)
-    assert all(row["question"] and row["expected"] and row["visual_tokens"] > 0 for row in rows)
-    assert sum(row["other"] != BLIND for row in rows) == 2
+    assert all(row["question"] and row["visual_tokens"] > 0 for row in rows)
+    assert all((row["expected"] == "") == (row["other"] == EMPTY) for row in rows)
+    assert sum(row["other"] == EMPTY for row in rows) == 1
+    assert sum(row["other"] != BLIND for row in rows) == 3
 
 
 def test_report_and_plot_are_written_for_people_and_machines(finished: tuple[WorldReport, Path]) -> None:
@@ -151,5 +168,7 @@ def test_a_directory_that_holds_something_is_not_overwritten_unasked(
 
 
 def test_a_smaller_budget_of_tokens_is_kept_to(model: VideoLLM) -> None:
-    report = evaluate_world(model, questions=len(KINDS), descriptions=False, pairs=0, max_visual_tokens=4)
+    report = evaluate_world(
+        model, questions=len(KINDS), descriptions=False, pairs=0, empty=0, max_visual_tokens=4
+    )
     assert report.visual_tokens <= 4

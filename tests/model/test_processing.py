@@ -111,7 +111,9 @@ def test_times_are_of_segments_or_tokens():
 @pytest.mark.parametrize("kind", ["merge+vq", "vq", "merge", "merge+qformer"])
 def test_arranging_before_promises_the_token_times_that_encoding_gives(make_model, plan, noise, kind):
     model = make_model(
-        compressor={"kind": kind, "merged_tokens": 6, "vq": {"codes": 9}}, prompt={"times": "tokens"}
+        compressor={"kind": kind, "merged_tokens": 6, "vq": {"codes": 9}},
+        prompt={"times": "tokens"},
+        projector={"time_frequencies": 3},
     )
     merged = model.merge_video(noise(), plan)
     for budget in (None, 3, 7):
@@ -122,8 +124,10 @@ def test_arranging_before_promises_the_token_times_that_encoding_gives(make_mode
         question = [Message("user", "<video>?")]
         promised = VisualLayout.of(plan, token_plan, spans)
         assert model.processor.render(question, [promised]) == model.processor.render(question, [video])
-        again = model.project_segments([arranged], [token_plan])[0]
+        again = model.project_segments([arranged], [token_plan], [torch.tensor(spans)])[0]
         torch.testing.assert_close(again, video.tokens_KD)
+    with pytest.raises(DataError, match="give their spans"):
+        model.project_segments([merged], [model.plan_tokens(plan)])
 
 
 def test_several_videos_are_consumed_in_order_over_several_turns(processor, plan):

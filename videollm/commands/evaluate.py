@@ -43,6 +43,10 @@ def evaluate(
     pairs: Annotated[
         int | None, typer.Option(min=0, help="Counterfactual pairs; a tenth of the questions by default.")
     ] = None,
+    empty: Annotated[
+        int | None,
+        typer.Option(min=0, help="Questions about objects asked where there are none; a tenth by default."),
+    ] = None,
     through_files: Annotated[
         bool, typer.Option("--through-files", help="Write real mp4 files and decode them (slower).")
     ] = False,
@@ -73,6 +77,7 @@ def evaluate(
         out_dir=out,
         descriptions=descriptions,
         pairs=pairs,
+        empty=empty,
         max_visual_tokens=max_visual_tokens,
         through_files=through_files,
         batch_size=batch_size,

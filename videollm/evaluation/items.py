@@ -2,15 +2,17 @@
 
 Each question is asked of two clips. Mostly the other one is *blind*: any clip of the test split, so that what is right
 there was known without looking. In a *counterfactual pair* it is the clip's twin (run backwards, cut in another order,
-one object recoloured), of which another answer is true.
+one object recoloured), of which another answer is true. And questions about objects are asked of two *empty* clips,
+textures and photographs, where no answer may claim an object.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..synthetic.language.counterfactual import counterfactual
@@ -19,6 +21,7 @@ from ..synthetic.sampling import sample_clip
 from ..synthetic.scenes import Clip
 
 BLIND = "blind"
+EMPTY = "empty"
 
 # Questions on one clip are not independent, so a clip gets few; more would spare encoding but widen the intervals.
 _PER_CLIP = 8
@@ -29,6 +32,19 @@ _PAIRS_PER_CLIP = 2
 _DRAFTS = 4
 _ONE_ANSWER = ("out_of_scope",)
 _SEED_STRIDE = 1 << 32
+# Kinds of questions that take objects for granted or ask for them, whose answers cannot do without one.
+_OF_OBJECTS = (
+    "colour",
+    "shape",
+    "size",
+    "action",
+    "first_last",
+    "after_before",
+    "when",
+    "at",
+    "contents",
+    *DESCRIPTIONS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,8 @@ class Item:
     Attributes:
         index: Place in the test.
         clip: The clip that it is about.
-        other: What the other clip is: ``"blind"``, ``"backwards"``, ``"recut"`` or ``"recoloured"``.
+        other: What the other clip is: ``"blind"``, ``"backwards"``, ``"recut"`` or ``"recoloured"``; ``"empty"`` where
+            neither clip has objects. Then the questions expect nothing.
         other_clip: The other clip.
         question: The question with the answer that is true of the clip.
         other_question: The same text with the answer that is expected of the other clip; blind, it is the same.
@@ -53,7 +70,12 @@ class Item:
 
 
 def draw_items(
-    questions: int, seed: int, *, kinds: Sequence[str] = (*KINDS, *DESCRIPTIONS), pairs: int = 0
+    questions: int,
+    seed: int,
+    *,
+    kinds: Sequence[str] = (*KINDS, *DESCRIPTIONS),
+    pairs: int = 0,
+    empty: int = 0,
 ) -> list[Item]:
     """Draws a test.
 
@@ -67,9 +89,10 @@ def draw_items(
         seed: Chooses clips, wordings, blind clips and twins.
         kinds: What is asked.
         pairs: Counterfactual pairs to add, of the same clips.
+        empty: Questions about objects to ask of two clips each that have none.
 
     Returns:
-        The items, those of one clip together, pairs last.
+        The items, those of one clip together, then pairs, then those of empty clips.
     """
     each = -(-questions // len(KINDS))
     lacking, answers = dict.fromkeys(kinds, each), _Answers(-(-each // 2))
@@ -85,7 +108,8 @@ def draw_items(
         Item(index, clip, BLIND, _another(rng, clips, clip), question, question)
         for index, (clip, question) in enumerate(drawn)
     ]
-    return items + list(_draw_pairs(rng, clips, len(items), pairs))
+    items += _draw_pairs(rng, clips, len(items), pairs)
+    return items + list(_draw_empty(clips, len(items), seed, empty))
 
 
 class _Answers:
@@ -150,3 +174,22 @@ def _draw_pairs(rng: random.Random, clips: Sequence[Clip], first_index: int, cou
                 return
             yield Item(index, clip, change, pair.twin, pair.question, pair.twin_question)
             index += 1
+
+
+def _draw_empty(clips: Sequence[Clip], first_index: int, seed: int, count: int) -> Iterator[Item]:
+    """Draws questions about the objects of clips, and for each a texture and a photograph that have none."""
+    asked = 0
+    for number, clip in enumerate(itertools.cycle(clips)):
+        if asked == count:
+            return
+        rng = random.Random(f"{clip.seed} {number}")
+        question = ask(clip, rng, rng.choice(_OF_OBJECTS)) if clip.objects else None
+        if question is None:
+            continue
+        question = replace(question, answer="", about=(), exact_s=())
+        texture, photo = (
+            sample_clip(seed * _SEED_STRIDE + asked, "test", objects=0, backdrop=kind)
+            for kind in ("texture", "photo")
+        )
+        yield Item(first_index + asked, texture, EMPTY, photo, question, question)
+        asked += 1

@@ -42,6 +42,8 @@ def summary(report: WorldReport) -> list[str]:
         f"the others of these kinds: {_with_interval(report.shown)}",
         f"wordings that training lacks: {_with_interval(report.new_wordings)}",
         f"right lines of dense descriptions: {_with_interval(report.dense_lines)}",
+        f"unanswerable questions refused: {_with_interval(report.refused)}; "
+        f"answers that claim an object where there is none: {_with_interval(report.invented)}",
         f"counterfactual pairs, both right: {pairs}",
         f"visual tokens: {report.visual_tokens:.1f} a question; TokDense {report.token_density:.3f} % a token",
     ]

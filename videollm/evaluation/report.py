@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..synthetic.language.denials import denies
 from ..synthetic.language.questions import DESCRIPTIONS, KINDS
-from .items import BLIND
+from .items import BLIND, EMPTY
 from .metrics import Interval, best_constant, grouped_mean_interval, paired_interval, wilson_interval
 from .rows import Row
 
@@ -61,6 +62,8 @@ class WorldReport:
         held_out: Accuracy on questions about combinations that training never shows.
         shown: Accuracy on the other questions of those kinds.
         new_wordings: Accuracy on questions worded as training never words them.
+        refused: Share of unanswerable questions whose answer denies, in whatever words, what they take for granted.
+        invented: Share of answers that claim an object on textures and photographs without any.
         pairs: Share of counterfactual pairs with both answers right, by how the twin was made, and ``"all"``.
         visual_tokens: Mean visual tokens of a question.
         token_density: Percent of the mean accuracy for each visual token (TokDense of VQToken, arXiv 2503.16980).
@@ -78,6 +81,8 @@ class WorldReport:
     held_out: Interval
     shown: Interval
     new_wordings: Interval
+    refused: Interval
+    invented: Interval
     pairs: dict[str, Interval]
     visual_tokens: float
     token_density: float
@@ -120,7 +125,9 @@ def summarise(rows: Sequence[Row], settings: dict[str, Any], judge: Judge) -> Wo
         new_wordings=_share([row for row in asked if row.new_wording]),
         visual_tokens=tokens,
         token_density=100 * mean.value / tokens if tokens else float("nan"),
-        pairs=_pair_shares([row for row in rows if row.other != BLIND]),
+        refused=_refused([row for row in asked if row.kind == "unanswerable"]),
+        invented=_invented([row for row in rows if row.other == EMPTY]),
+        pairs=_pair_shares([row for row in rows if row.other not in (BLIND, EMPTY)]),
         clips=len({row.clip for row in rows}),
     )
 
@@ -146,6 +153,15 @@ def _score(kind: str, rows: Sequence[Row], judge: Judge) -> KindScore:
 
 def _share(rows: Sequence[Row]) -> Interval:
     return wilson_interval(sum(row.right for row in rows), len(rows))
+
+
+def _refused(rows: Sequence[Row]) -> Interval:
+    return wilson_interval(sum(denies(row.got) for row in rows), len(rows))
+
+
+def _invented(rows: Sequence[Row]) -> Interval:
+    claims = sum((not row.right) + (not row.other_right) for row in rows)
+    return wilson_interval(claims, 2 * len(rows))
 
 
 def _without_nan(value: Any) -> Any:

@@ -24,7 +24,8 @@ class Row:
         got: The model's answer.
         score: 1 right or 0 wrong; for dense descriptions the share of right lines.
         right: Whether the whole answer is right.
-        other: What the other clip is: ``"blind"``, or how the clip's twin was made.
+        other: What the other clip is: ``"blind"``, or how the clip's twin was made; ``"empty"`` where neither has
+            objects, and an answer is right that claims none.
         other_clip: Seed of the other clip.
         other_expected: What is expected of the other clip; blind, the same.
         other_got: The model's answer on the other clip.

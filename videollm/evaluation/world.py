@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..model.modeling import VideoLLM
+from ..synthetic.language.denials import claims_object
 from ..synthetic.language.questions import DESCRIPTIONS, KINDS, Question
 from ..synthetic.language.scoring import dense_line_scores, is_right
 from ..synthetic.scenes import Clip
 from ..values import EncodedVideo
 from .answering import BATCH, Asked, answer_all
 from .clips import encode_clip
-from .items import Item, draw_items
+from .items import EMPTY, Item, draw_items
 from .presentation import write_report
 from .report import WorldReport, summarise
 from .rows import Row, RowFile
@@ -36,6 +37,7 @@ def evaluate_world(
     out_dir: Path | None = None,
     descriptions: bool = True,
     pairs: int | None = None,
+    empty: int | None = None,
     max_visual_tokens: int | None = None,
     through_files: bool = False,
     batch_size: int = BATCH,
@@ -54,13 +56,14 @@ def evaluate_world(
         out_dir: Where ``rows.jsonl``, ``report.json``, ``report.md`` and ``report.png`` go; ``None`` for nowhere.
         descriptions: Whether captions and dense descriptions are asked for too (they take as long as the rest).
         pairs: Counterfactual pairs to ask besides; ``None`` for a tenth of the questions.
+        empty: Questions about objects to ask besides of textures and photographs without any, each of two clips;
+            ``None`` for a tenth of the questions.
         max_visual_tokens: Most visual tokens of a clip; ``None`` for the checkpoint's own setting.
         through_files: Whether clips are written as mp4 and decoded; else the planned frames are rendered directly.
         batch_size: Questions answered together.
         resume: Go on from the rows in ``out_dir``.
         overwrite: Replace what is in ``out_dir``.
         name: What the model is called in the report.
-        encode: Encodes a clip instead of the model; then nothing else says how clips are read.
         encode: Encodes a clip instead of the model; then nothing else says how clips are read.
         progress: Told in a line what is going on.
 
@@ -72,7 +75,9 @@ def evaluate_world(
             settings.
     """
     pairs = questions // 10 if pairs is None else pairs
-    items = draw_items(questions, seed, kinds=(*KINDS, *DESCRIPTIONS) if descriptions else KINDS, pairs=pairs)
+    empty = questions // 10 if empty is None else empty
+    kinds = (*KINDS, *DESCRIPTIONS) if descriptions else KINDS
+    items = draw_items(questions, seed, kinds=kinds, pairs=pairs, empty=empty)
     settings = {
         "model": name,
         "weights": weights_hash(model),
@@ -80,6 +85,7 @@ def evaluate_world(
         "seed": seed,
         "descriptions": descriptions,
         "pairs": pairs,
+        "empty": empty,
         "max_visual_tokens": max_visual_tokens,
         "through_files": through_files,
         "items": _items_hash(items),
@@ -167,22 +173,27 @@ def _row(item: Item, got: str, other_got: str, visual_tokens: int) -> Row:
         question=question.text,
         expected=question.answer,
         got=got,
-        score=_score(question, got),
-        right=is_right(question, got),
+        score=_score(item, question, got),
+        right=_is_right(item, question, got),
         other=item.other,
         other_clip=item.other_clip.seed,
         other_expected=other_question.answer,
         other_got=other_got,
-        other_score=_score(other_question, other_got),
-        other_right=is_right(other_question, other_got),
+        other_score=_score(item, other_question, other_got),
+        other_right=_is_right(item, other_question, other_got),
         held_out=question.held_out,
         new_wording=question.only_in_test,
         visual_tokens=visual_tokens,
     )
 
 
-def _score(question: Question, text: str) -> float:
-    return dense_line_scores(question, text) if question.kind == "dense" else float(is_right(question, text))
+def _is_right(item: Item, question: Question, text: str) -> bool:
+    return not claims_object(text) if item.other == EMPTY else is_right(question, text)
+
+
+def _score(item: Item, question: Question, text: str) -> float:
+    in_parts = question.kind == "dense" and item.other != EMPTY
+    return dense_line_scores(question, text) if in_parts else float(_is_right(item, question, text))
 
 
 def _answer_tokens(question: Question) -> int:

@@ -62,7 +62,7 @@ class Scouting:
     Attributes:
         segments: Half-open runs of frame indices, as the frame plan's.
         changes: How much happens in each of them: its frames' changes to the one before, summed.
-        codes: Codes that the video deserves; ``None`` where no codebook is sized.
+        codes: Most codes that can be made of a video, or that it deserves; ``None`` without a codebook.
     """
 
     segments: tuple[tuple[int, int], ...]
@@ -135,7 +135,7 @@ def _codes(
 ) -> int:
     """Codes of a video: no more than it has tokens to make them of."""
     limits = [config.vq.codes, sum(_limit(run, config, grid) for run in plan.segments), room]
-    if config.vq.adaptive and scouting is not None:
+    if config.needs_scouting and scouting is not None:
         limits.append(scouting.codes)
     return min(limit for limit in limits if limit is not None)
 

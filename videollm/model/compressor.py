@@ -106,16 +106,17 @@ class Compressor(nn.Module):
         """Says how many tokens a video will give; see ``videollm.model.budget``.
 
         Args:
-            plan: The frames and segments.
+            plan: The frames and segments, as planned.
             budget: Most rows in all.
             merged: What :meth:`merge_only` gave, for a compressor that goes by content: without it the plan is an upper
                 bound.
         """
         if merged is None or not self.config.needs_scouting:
             return plan_tokens(plan, self.config, budget, grid=self.grid)
-        vq = self.config.vq
-        scouting = merged.scout(vq.codes if self.config.has_codebook and vq.adaptive else None)
-        return plan_tokens(merged.adapt(plan), self.config, budget, grid=self.grid, scouting=scouting)
+        scouting = merged.scout(self.config.vq if self.config.has_codebook else None)
+        # Codes are of the whole video: of the segments that they were made of only their number counts.
+        segments = plan if self.config.has_codebook else merged.adapt(plan)
+        return plan_tokens(segments, self.config, budget, grid=self.grid, scouting=scouting)
 
     def forward(
         self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan, budget: int | None = None

@@ -362,7 +362,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
         """
         with torch.no_grad(), evaluating(self.compressor, self.projector):
             compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
-            tokens = self.projector(compressed.tokens_KD)
+            tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
         token_plan, plan = compressed.token_plan, compressed.plan
         return EncodedVideo(
             tokens_KD=tokens,
@@ -390,19 +390,29 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
 
     def project_segments(
-        self, merged: Sequence[MergedSegments], token_plans: Sequence[TokenPlan]
+        self,
+        merged: Sequence[MergedSegments],
+        token_plans: Sequence[TokenPlan],
+        spans: Sequence[Tensor] | None = None,
     ) -> list[Tensor]:
         """The part of encoding that is trained: queries and projector, for many videos at once.
 
         Args:
             merged: What :meth:`merge_video` gave for each video, fresh or from disk.
             token_plans: What :meth:`plan_tokens` says for each of them.
+            spans: Start and end second of each video's tokens, (K, 2), as ``compressor.token_spans`` gives them; only a
+                projector that reads times needs them.
 
         Returns:
             For each video its visual tokens, (K, D), as :meth:`encode_video` gives them, with gradients.
+
+        Raises:
+            DataError: The projector reads times and ``spans`` is ``None``.
         """
+        if spans is None and self.config.projector.time_frequencies:
+            raise DataError("this model's projector reads the times of tokens: give their spans")
         rows = self.compressor.query(merged, token_plans)
-        projected: Tensor = self.projector(torch.cat(rows))
+        projected: Tensor = self.projector(torch.cat(rows), None if spans is None else torch.cat(list(spans)))
         return list(projected.split([len(row) for row in rows]))
 
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..values import FramePlan
 from .budget import Scouting, pool_cells
+from .compressor_config import VQConfig
 from .merging import average_groups
 from .quantization import choose_count, quantize
 from .runs import Merge, merge_runs
@@ -101,16 +102,18 @@ class MergedSegments:
         """Returns ``plan`` with the segments that these are."""
         return replace(plan, segments=tuple((first, past) for first, past in self.runs_S2.tolist()))
 
-    def scout(self, most_codes: int | None = None) -> Scouting:
+    def scout(self, codebook: VQConfig | None = None) -> Scouting:
         """Says what these tokens tell about how many of them the video deserves.
 
         Args:
-            most_codes: Most codes of a codebook; ``None`` if there is none to size.
+            codebook: Settings of the codebook that these are made into, if they are.
         """
         changes = self.changes_T.tolist()
         codes = None
-        if most_codes is not None:
-            codes = choose_count(self.tokens_MC, most_codes, sizes_N=self.sizes_M)
+        if codebook is not None:
+            codes = len(self.tokens_MC)
+            if codebook.adaptive:
+                codes = choose_count(self.tokens_MC, codebook.codes, sizes_N=self.sizes_M)
         return Scouting(
             tuple((first, past) for first, past in self.runs_S2.tolist()),
             tuple(math.fsum(changes[first:past]) for first, past in self.runs_S2.tolist()),

@@ -125,13 +125,26 @@ class ProjectorSettings:
     Attributes:
         layers: Linear layers with a GELU between them; 1 is a plain linear map.
         hidden_size: Width between the layers; ``None`` for the language model's.
+        time_frequencies: Frequencies by which the start and the end second of what a token stands for are written
+            beside it, as a sine and a cosine each; 0 leaves the telling of times to the prompt.
+        shortest_period_s: Period of the highest in seconds.
+        longest_period_s: Period of the lowest in seconds; longer videos work, only their far times look alike.
     """
 
     layers: int = 2
     hidden_size: int | None = None
+    time_frequencies: int = 0
+    shortest_period_s: float = 1.0
+    longest_period_s: float = 64.0
 
     def __post_init__(self) -> None:
         at_least(self, 1, "layers")
+        at_least(self, 0, "time_frequencies")
+        if not 0 < self.shortest_period_s < self.longest_period_s:
+            raise ConfigError(
+                f"projector.shortest_period_s must be above 0 and below longest_period_s, got "
+                f"{self.shortest_period_s} and {self.longest_period_s}"
+            )
         if self.hidden_size is not None:
             at_least(self, 1, "hidden_size")
 
