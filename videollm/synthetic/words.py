@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from .scenes import COLOURS, SHAPES, Backdrop, WorldObject
 
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+)  # fmt: skip
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 LETTERS = ("A", "B", "C", "D")
 

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from .. import truth, words
 from ..scenes import ACTIONS, Clip
 from . import facts, references
+from .foreign import draw_foreign
 from .phrasings import say
 from .question import Question
 from .small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
 
 _TEST_SAYING_SHARE = 0.25
+_FOREIGN_SHARE = 0.35
+_FOREIGN = "foreign"
 _ABSENT = {
     "colour": references.absent_shape,
     "shape": references.absent_object,
@@ -31,10 +34,13 @@ def ask_unanswerable(clip: Clip, rng: random.Random) -> Question | None:
 
 
 def ask_out_of_scope(clip: Clip, rng: random.Random) -> Question:
-    """Asks something that pocket cannot speak about; each topic is as likely."""
-    topic = rng.choice(sorted(SMALL_TALK))
+    """Asks something that pocket cannot speak about: a listed sentence, each topic as likely, or one made of parts."""
     only_in_test = clip.split == "test" and rng.random() < _TEST_SAYING_SHARE
-    text = rng.choice((TEST_SMALL_TALK if only_in_test else SMALL_TALK)[topic])
+    if rng.random() < _FOREIGN_SHARE:
+        topic, text = _FOREIGN, draw_foreign(rng, only_in_test=only_in_test)
+    else:
+        topic = rng.choice(sorted(SMALL_TALK))
+        text = rng.choice((TEST_SMALL_TALK if only_in_test else SMALL_TALK)[topic])
     if rng.random() < 0.25:
         text = text.lower()
     if text.endswith(("?", ".")) and rng.random() < 0.15:
@@ -79,7 +85,7 @@ def _no_action(clip: Clip, rng: random.Random) -> Question | None:
 
 
 def _no_shot(clip: Clip, rng: random.Random) -> Question:
-    shot_index = len(clip.shots) + (rng.random() < 0.25)
+    shot_index = _missing(rng, len(clip.shots))
     topic = rng.choice((*facts.SHOT_KINDS, "contents", "count_objects", "action"))
     thing = references.refer(rng, clip, rng.choice(clip.objects)) if clip.objects else "the red star"
     fact = Question("unanswerable", f"There is no {words.ORDINALS[shot_index]} shot.", form="no_shot")
@@ -92,11 +98,16 @@ def _no_cut(clip: Clip, rng: random.Random) -> Question | None:
         name = rng.choice(("the first cut", "the first cut", "the cut", "the last cut", "the second cut"))
         answer = "There is no cut in this video."
     elif rng.random() < 0.5:
-        name = f"the {words.ORDINALS[count]} cut"
-        answer = f"There is no {words.ORDINALS[count]} cut in this video."
+        ordinal = words.ORDINALS[_missing(rng, count)]
+        name, answer = f"the {ordinal} cut", f"There is no {ordinal} cut in this video."
     else:
         return None
     return Question("unanswerable", answer, form="no_cut").worded(say(rng, clip.split, "cut", cut=name))
+
+
+def _missing(rng: random.Random, count: int) -> int:
+    """Index of one that is not there: mostly the next one, sometimes any other that has a name."""
+    return count if rng.random() < 0.6 else rng.randrange(count, len(words.ORDINALS))
 
 
 _FORMS: dict[str, Callable[[Clip, random.Random], Question | None]] = {
