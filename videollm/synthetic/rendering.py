@@ -16,7 +16,8 @@ from PIL import Image
 from . import motion, shapes
 from .backdrops import paint_backdrop
 from .colours import luma
-from .scenes import Clip, Shot, WorldObject
+from .passers import paint_passer, passer_centre
+from .scenes import Clip, Passer, Shot, WorldObject
 
 _FINEST_ZOOM = 1.5  # more canvas pixels to a frame pixel than this are not seen
 _NOISE_SLACK = 65_536
@@ -79,12 +80,15 @@ class ShotRenderer:
         self._shot = shot
         self._width, self._height = pixels
         self._canvas = _paint_canvas(shot, frame, pixels)
+        self._passers = [_DrawnPasser(passer, shot, pixels) for passer in shot.passers]
         self._drawn = [_DrawnObject(thing, shot, pixels) for thing in shot.objects]
 
     def picture(self, time_s: float) -> Image.Image:
         """Returns the picture at a second of the clip as RGB."""
         view = motion.view(self._shot, time_s)
         picture = self._backdrop(view)
+        for passer in self._passers:
+            passer.draw(picture, view, time_s)
         for drawn in self._drawn:
             drawn.draw(picture, view, time_s)
         return picture
@@ -132,10 +136,14 @@ def _paint_canvas(shot: Shot, frame: tuple[int, int], pixels: tuple[int, int]) -
         longer = (1 + abs(end.shift_x), 1 + abs(end.shift_y))
         span = (span[0] * longer[0], span[1] * longer[1])
         pixels = (math.ceil(width * longer[0]) + 2, math.ceil(height * longer[1]) + 2)
-    canvas = paint_backdrop(shot.backdrop, span, pixels)
+    return _lit_and_toned(paint_backdrop(shot.backdrop, span, pixels), shot)
+
+
+def _lit_and_toned(picture: Image.Image, shot: Shot) -> Image.Image:
+    """Gives a picture the shot's lasting light and its tone."""
     if shot.light in ("dark", "bright"):
-        canvas = canvas.point(light_table(shot.light_curve, shot.light_amount) * 3)
-    return canvas.convert("L").convert("RGB") if shot.tone == "in black and white" else canvas
+        picture = picture.point(light_table(shot.light_curve, shot.light_amount) * 3)
+    return picture.convert("L").convert("RGB") if shot.tone == "in black and white" else picture
 
 
 def light_table(curve: str, amount: float) -> list[int]:
@@ -153,6 +161,25 @@ def light_table(curve: str, amount: float) -> list[int]:
     else:
         bent = levels * amount
     return [round(level) for level in np.clip(bent, 0, 1) * 255]
+
+
+class _DrawnPasser:
+    """A passer-by with its picture."""
+
+    def __init__(self, passer: Passer, shot: Shot, pixels: tuple[int, int]) -> None:
+        self._passer, self._shot, self._size = passer, shot, pixels
+        picture, self._outline = paint_passer(passer, min(pixels))
+        self._picture = _lit_and_toned(picture, shot)
+
+    def draw(self, picture: Image.Image, view: motion.View, time_s: float) -> None:
+        """Draws it into ``picture`` as it is at a second, seen through ``view``."""
+        x, y = passer_centre(self._passer, self._shot, time_s)
+        across, down = screen_centre(motion.Pose(x, y, 1.0, 0.0, 1.0), view) * self._size
+        side = max(round(self._picture.width * view.scale), 1)
+        seen, outline = self._picture, self._outline
+        if side != seen.width:
+            seen, outline = (part.resize((side, side), Image.Resampling.BILINEAR) for part in (seen, outline))
+        picture.paste(seen, (round(across - side / 2), round(down - side / 2)), outline)
 
 
 class _DrawnObject:

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import ConfigError
 from . import casting, staging
+from .passers import draw_passers
 from .photos import photo_names
 from .scenes import BACKDROPS, CAMERAS, LIGHTS, SPLITS, Backdrop, Clip, Shot
 
 _WORLD = 0x706F636B
+_PASSING = 1
 _SHORTEST_SHOT_S = 2.0
 _FRAME_RATES = (8.0, 10.0, 12.0, 12.5, 15.0, 20.0, 24.0, 25.0, 30_000 / 1001, 30.0)
 _ASPECTS = (16 / 9, 3 / 2, 4 / 3, 1.0, 3 / 4, 2 / 3, 9 / 16)
@@ -90,7 +92,10 @@ def sample_clip(
     for start_s, end_s in itertools.pairwise(edges_s):
         drawn.append(director.shot(start_s, end_s, drawn))
     noise = round(float(rng.uniform(0.5, 6)), 2) if rng.random() < 0.45 else 0.0
-    return Clip(seed, split, width, height, fps, tuple(drawn), noise)
+    # Chance of its own: who passes by changes nothing else.
+    passing = np.random.default_rng([_WORLD, SPLITS.index(split), seed, _PASSING])
+    peopled = tuple(dataclasses.replace(shot, passers=draw_passers(passing, shot, split)) for shot in drawn)
+    return Clip(seed, split, width, height, fps, peopled, noise)
 
 
 def _draw_frame_size(rng: np.random.Generator, max_short_side: int) -> tuple[int, int]:

@@ -137,6 +137,35 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Passer:
+    """Something without a name that moves through a scene without objects.
+
+    Attributes:
+        photo: Name of the photograph that it is a piece of.
+        seed: Seed of the piece and of its outline.
+        extent: Its size as a fraction of the frame's shorter side.
+        x: Centre at the shot's start as a fraction of the frame's width; may lie outside.
+        y: Centre at the shot's start as a fraction of the frame's height.
+        shift_x: How far it moves to the right during the shot, evenly.
+        shift_y: How far it moves down.
+        sway: How far it swings about that way.
+        sways_per_s: Swings a second.
+        phase: Where in a swing it is at the shot's start, in swings.
+    """
+
+    photo: str
+    seed: int
+    extent: float
+    x: float
+    y: float
+    shift_x: float
+    shift_y: float
+    sway: float = 0.0
+    sways_per_s: float = 1.0
+    phase: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """A stretch between two cuts.
 
@@ -153,6 +182,7 @@ class Shot:
         camera_easing: ``"linear"`` or ``"smooth"`` progress of a camera move.
         light_curve: How a dark or bright shot bends the luma scale by ``light_amount``: ``"gain"`` (multiplied, then
             clipped), ``"gamma"`` or ``"lift"`` (the distance to white divided; bright only).
+        passers: What moves through a scene without objects; nothing is asked about it.
     """
 
     start_s: float
@@ -166,6 +196,7 @@ class Shot:
     objects: tuple[WorldObject, ...] = ()
     camera_easing: str = "linear"
     light_curve: str = "gain"
+    passers: tuple[Passer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import motion, shapes, staging, truth
 from .colours import draw_shade, luma
+from .passers import passing_backwards
 from .scenes import COLOURS, Action, Clip, Shot, WorldObject
 
 _OPPOSITES = {
@@ -126,6 +127,7 @@ def _shot_backwards(clip: Clip, shot: Shot) -> Shot | None:
         camera=_opposite(shot.camera),
         light=_opposite(shot.light) if shot.light.startswith("fades") else shot.light,
         objects=found,
+        passers=tuple(passing_backwards(passer, shot.end_s - shot.start_s) for passer in shot.passers),
     )
 
 
