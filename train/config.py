@@ -98,6 +98,8 @@ class VisionShape(Settings):
     """Pixels of a frame along each side of a patch."""
     stem: dict[str, Any] | None = None
     """``StemSettings``: convolutions that make the patches, and how many frames they see together."""
+    temporal: dict[str, Any] | None = None
+    """``TemporalSettings``: attention between the frames of a window, behind the ViT's layers."""
     hidden_size: int = 192
     layers: int = 4
     heads: int = 3

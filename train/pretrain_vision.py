@@ -20,7 +20,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from videollm.errors import ConfigError
 from videollm.model.encoder import FrameEncoder
 from videollm.model.fourier import fourier_features
-from videollm.model.settings import StemSettings, VideoSettings, read_settings
+from videollm.model.settings import StemSettings, TemporalSettings, VideoSettings, read_settings
 
 from .caption_words import VOCABULARY_SIZE
 from .config import VisionPretraining, VisionShape
@@ -96,6 +96,9 @@ class FrameReader(nn.Module):
             cls_layers=1,
             chunk_frames=settings.batch_size * settings.window_frames,
             stem=stem_settings(shape),
+            temporal=None
+            if shape.temporal is None
+            else read_settings(TemporalSettings, "temporal", shape.temporal),
         )
         place_positions(self.vision.tower)
         # On a CPU, sequences this short are trained twice as fast by plain matrix products as by fused attention.

@@ -219,7 +219,7 @@ def test_a_whole_model_can_be_given_other_eyes(chain, tmp_path):
         assemble(Assembly.model_validate(settings | {"model": {"vision_layer": -2}}), tmp_path / "refused")
     (out / "vision" / "final" / "stem.safetensors").rename(tmp_path / "stem")
     try:
-        with pytest.raises(CheckpointError, match="must both have a stem, or none"):
+        with pytest.raises(CheckpointError, match="must both have 'stem', or neither"):
             assemble(Assembly.model_validate(settings), tmp_path / "blind")
     finally:
         (tmp_path / "stem").rename(out / "vision" / "final" / "stem.safetensors")
