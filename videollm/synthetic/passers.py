@@ -18,7 +18,7 @@ from .scenes import Backdrop, Passer, Shot
 
 _SHARE = 0.5
 _MOST = 3
-_EXTENTS = (0.12, 0.5)
+_EXTENTS = (0.12, 0.7)
 _SPEEDS = (0.02, 0.35)  # frames a second
 _SWAYS = (0.0, 0.04)
 _SWAYS_PER_S = (0.3, 1.5)
