@@ -127,6 +127,8 @@ class VisionPretraining(RunSettings):
     stage: Literal["pretrain-vision"]
     world: WorldSettings = WorldSettings()
     shape: VisionShape = VisionShape()
+    start: Path | None = None
+    """Directory of an encoder of this shape to go on from, such as an earlier run's ``final``."""
     video: dict[str, Any] = {}
     """``VideoSettings``: how clips are read, and so how far frames are apart."""
     window_frames: int = Field(6, gt=0)
@@ -139,6 +141,8 @@ class VisionPretraining(RunSettings):
     """Objects of a crowded shot, which may be more than the world has; fewer where no room is found."""
     scene_weight: float = Field(1.0, ge=0)
     """Weight of what patches tell of camera, light, tone, backdrop and cuts; objects have 1."""
+    motion_weight: float = Field(1.0, ge=0)
+    """Weight of what patches tell of how they move."""
     contrastive_weight: float = Field(0.1, ge=0)
     degrade_share: float = Field(0.3, ge=0, le=1)
     """Share of windows that go through a real codec."""

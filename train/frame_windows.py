@@ -22,6 +22,7 @@ from videollm.synthetic.truth import events
 from .caption_words import encode_caption
 from .config import VisionPretraining
 from .patch_labels import Labels, patch_labels
+from .patch_motion import patch_motions
 from .task import Batch
 
 
@@ -31,6 +32,7 @@ class _Window:
 
     frames_T3HW: torch.Tensor
     labels: Labels
+    motions_TPM: torch.Tensor
     captions: list[list[int]]
 
 
@@ -57,6 +59,7 @@ class FrameWindows(Dataset[list[Batch]]):
             "lengths": [len(window.captions) for window in windows],
             "classes": torch.cat([window.labels.classes_TPK for window in windows]),
             "centres": torch.cat([window.labels.centres_TP for window in windows]),
+            "motions": torch.cat([window.motions_TPM for window in windows]),
             "captions": [ids for window in windows for ids in window.captions],
         }
         # In one part: the contrastive loss compares all of a batch.
@@ -74,8 +77,9 @@ class FrameWindows(Dataset[list[Batch]]):
             frames_THW3 = degrade(frames_THW3, rng)
         shape = self._settings.shape
         labels = patch_labels(clip, times, shape.image_size, shape.grid)
+        motions = patch_motions(clip, times, shape.image_size, shape.grid)
         captions = [encode_caption(frame_caption(clip, time, placed=True)) for time in times]
-        return _Window(prepare_frames(frames_THW3, self._image), labels, captions)
+        return _Window(prepare_frames(frames_THW3, self._image), labels, motions, captions)
 
     def _times(self, clip: Clip, rng: np.random.Generator) -> list[float]:
         """Times of neighbouring planned frames; all of them where the clip has fewer than a window."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .patch_labels import CLASSES, IGNORED, OBJECT_TRAITS
+from .patch_motion import MOTIONS
 
 # Patches without an object are many and easy.
 _EMPTY_WEIGHT = 0.05
@@ -14,7 +15,7 @@ _OBJECTS = len(OBJECT_TRAITS)
 
 
 class PatchHead(nn.Module):
-    """One linear classifier for each trait, on every patch.
+    """On every patch one linear classifier for each trait, and linear maps to how it moves.
 
     Args:
         width: Width of the patches.
@@ -24,11 +25,14 @@ class PatchHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.traits = nn.Linear(width, sum(CLASSES.values()))
+        self.motions = nn.Linear(width, len(MOTIONS))
 
-    def forward(self, patches_NPD: torch.Tensor) -> list[torch.Tensor]:
-        """Returns the logits (N, P, classes) of every trait, in the order of ``CLASSES``."""
-        logits: torch.Tensor = self.traits(self.norm(patches_NPD))
-        return list(logits.float().split(list(CLASSES.values()), dim=-1))
+    def forward(self, patches_NPD: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Returns the logits (N, P, classes) of every trait in the order of ``CLASSES``, and (N, P, motions)."""
+        normed = self.norm(patches_NPD)
+        logits: torch.Tensor = self.traits(normed)
+        motions: torch.Tensor = self.motions(normed)
+        return list(logits.float().split(list(CLASSES.values()), dim=-1)), motions.float()
 
 
 def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

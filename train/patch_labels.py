@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-from videollm.model.preprocessing import letterbox
 from videollm.synthetic import motion, truth
 from videollm.synthetic.rendering import screen_centre, shot_index
 from videollm.synthetic.scenes import (
@@ -28,6 +27,8 @@ from videollm.synthetic.scenes import (
     Shot,
     WorldObject,
 )
+
+from .canvas import Canvas
 
 #: Label of what cannot be told, or is not asked for.
 IGNORED = -100
@@ -50,8 +51,6 @@ CLASSES = {name: len(names) + 1 for name, names in OBJECT_TRAITS.items()} | {
 
 _SEEN_FROM_OPACITY = 0.4
 _SEEN_FROM_BRIGHTNESS = 0.15
-# Of the circle around an object's bounding box, what every shape but the thinnest fills.
-_FILLED = 0.8
 _OBJECTS = slice(0, len(OBJECT_TRAITS))
 _LIGHT = list(CLASSES).index("light")
 
@@ -82,12 +81,12 @@ def patch_labels(clip: Clip, times_s: Sequence[float], image_size: int, grid: in
     Returns:
         The labels, patches in raster order.
     """
-    canvas = _Canvas(clip, image_size, grid)
+    labeller = _Labeller(clip, image_size, grid)
     shots = [shot_index(clip, time) for time in times_s]
     classes, centres = [], []
     for number, time in enumerate(times_s):
         shot = clip.shots[shots[number]]
-        scene_RCK, centre_RC = canvas.label(shot, time)
+        scene_RCK, centre_RC = labeller.label(shot, time)
         before, after = shots[max(number - 1, 0)], shots[min(number + 1, len(shots) - 1)]
         cut = 1 if before != shots[number] else 2 if after != shots[number] else 0
         scene_RCK[..., -1] = cut
@@ -96,13 +95,12 @@ def patch_labels(clip: Clip, times_s: Sequence[float], image_size: int, grid: in
     return Labels(torch.stack(classes), torch.stack(centres))
 
 
-class _Canvas:
-    """Where a clip's picture and its objects lie among the patches."""
+class _Labeller:
+    """Labels single frames of a clip."""
 
     def __init__(self, clip: Clip, image_size: int, grid: int) -> None:
-        self._box = letterbox(clip.height, clip.width, image_size)
-        self._grid, self._patch = grid, image_size / grid
-        self._middles = (torch.arange(grid) + 0.5) * self._patch
+        self._canvas = Canvas(clip, image_size, grid)
+        self._grid = grid
 
     def label(self, shot: Shot, time_s: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Classes (R, C, K) of a frame, all but the cut, and the patches (R, C) of its objects' centres."""
@@ -131,17 +129,12 @@ class _Canvas:
         gone = pose.opacity <= 0 and thing.action.kind != "blinks"
         if gone or not (0 <= x < 1 and 0 <= y < 1):
             return
-        top, left, high, wide = self._box
-        across, down = left + x * wide, top + y * high
-        radius = _FILLED * thing.extent * min(high, wide) * pose.scale * view.scale / 2
-        covered_RC = (self._middles[:, None] - down) ** 2 + (self._middles - across) ** 2 <= radius**2
-        row, column = int(down / self._patch), int(across / self._patch)
-        covered_RC[row, column] = True
+        covered_RC = self._canvas.covered(x, y, thing.extent * pose.scale * view.scale)
         seen = pose.opacity >= _SEEN_FROM_OPACITY
         labels_RCK[..., _OBJECTS][covered_RC] = (
             torch.tensor(_object_classes(thing, shot, time_s)) if seen else IGNORED
         )
-        centre_RC[row, column] = seen
+        centre_RC[self._canvas.patch_of(x, y)] = seen
 
     def _scene(self, shot: Shot, time_s: float) -> torch.Tensor:
         """Classes (R, C, scene traits) of the picture, with 0 for the cut."""
@@ -161,10 +154,9 @@ class _Canvas:
     def _ground(self, shot: Shot) -> torch.Tensor:
         """Class (R, C) of the named colour behind each patch: of a gradient the nearer end's."""
         first, last = (SCENE_TRAITS["ground"].index(shot.backdrop.colours[end]) for end in (0, -1))
-        top, left, high, wide = self._box
+        across_C, down_R = self._canvas.places()
         across = shot.backdrop.axis == "horizontal"
-        start, length = (left, wide) if across else (top, high)
-        classes_G = torch.where((self._middles - start) / length < 0.5, first, last)
+        classes_G = torch.where((across_C if across else down_R) < 0.5, first, last)
         ground_RC = classes_G.expand(self._grid, self._grid)
         return ground_RC if across else ground_RC.T
 

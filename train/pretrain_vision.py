@@ -2,9 +2,9 @@
 
     videollm train pretrain --config configs/pocket/vision.yaml --out runs/pocket/vision
 
-The loss on every patch (its object, what that does, camera, light and tone around it) is what gets a small ViT off the
-ground; the contrastive loss between a frame's class token and its caption, which alone teaches it far too slowly, keeps
-a summary of the frame there.
+The loss on every patch (its object, what that does, camera, light and tone around it, how it all moves) is what gets a
+small ViT off the ground; the contrastive loss between a frame's class token and its caption, which alone teaches it far
+too slowly, keeps a summary of the frame there.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from videollm.model.settings import StemSettings, TemporalSettings, VideoSetting
 from .caption_words import VOCABULARY_SIZE
 from .config import VisionPretraining, VisionShape
 from .contrastive_head import ContrastiveHead
-from .encoder_files import save_encoder
+from .encoder_files import load_encoder, save_encoder
 from .frame_windows import FrameWindows
 from .patch_head import PatchHead, count_right, patch_losses
+from .patch_motion import motion_loss
 from .task import Batch, Loss
 
 # Sines of positions: periods from a few patches to several times the picture; as strong as what patches show at first.
@@ -100,7 +101,10 @@ class FrameReader(nn.Module):
             if shape.temporal is None
             else read_settings(TemporalSettings, "temporal", shape.temporal),
         )
-        place_positions(self.vision.tower)
+        if settings.start is None:
+            place_positions(self.vision.tower)
+        else:
+            load_encoder(self.vision, settings.start)
         # On a CPU, sequences this short are trained twice as fast by plain matrix products as by fused attention.
         self.vision.tower.set_attn_implementation("eager")
         self.contrast = ContrastiveHead(VOCABULARY_SIZE, shape.hidden_size)
@@ -108,8 +112,8 @@ class FrameReader(nn.Module):
 
     def forward(
         self, frames_N3HW: torch.Tensor, lengths: list[int], captions: list[torch.Tensor]
-    ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Returns the patches' logits by trait, (N, P, classes) each, and the contrastive loss.
+    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Returns the patches' logits by trait, (N, P, classes) each, their motions, and the contrastive loss.
 
         Args:
             frames_N3HW: Frames of several windows, one after another.
@@ -117,7 +121,8 @@ class FrameReader(nn.Module):
             captions: Ids of each frame's caption.
         """
         seen = self.vision(frames_N3HW, lengths)
-        return self.patches(seen.patches_TPC), self.contrast(seen.cls_LTC[-1], captions)
+        logits, motions_NPM = self.patches(seen.patches_TPC)
+        return logits, motions_NPM, self.contrast(seen.cls_LTC[-1], captions)
 
 
 class VisionTask:
@@ -133,13 +138,15 @@ class VisionTask:
         self.dataset = FrameWindows(settings, self._video, "train")
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Returns patch and contrastive loss, weighted as the settings say."""
+        """Returns the losses of patches and the contrastive one, weighted as the settings say."""
         settings = self._settings
         captions = [torch.tensor(ids, device=batch["frames"].device) for ids in batch["captions"]]
-        logits, contrast = model(batch["frames"], batch["lengths"], captions)
+        logits, motions, contrast = model(batch["frames"], batch["lengths"], captions)
         objects, scene = patch_losses(logits, batch["classes"])
-        total = objects + settings.scene_weight * scene + settings.contrastive_weight * contrast
-        parts = {"objects": objects, "scene": scene, "contrast": contrast}
+        moving = motion_loss(motions, batch["motions"])
+        total = objects + settings.scene_weight * scene + settings.motion_weight * moving
+        total = total + settings.contrastive_weight * contrast
+        parts = {"objects": objects, "scene": scene, "motion": moving, "contrast": contrast}
         return Loss(
             total * batch["supervised"], {name: float(value.detach()) for name, value in parts.items()}
         )
@@ -156,7 +163,7 @@ class VisionTask:
             (batch,) = windows[index]
             index, seen = index + 1, seen + batch["supervised"]
             patches = self.model.vision(batch["frames"].to(device), batch["lengths"]).patches_TPC
-            logits = [part.cpu() for part in self.model.patches(patches)]
+            logits = [part.cpu() for part in self.model.patches(patches)[0]]
             for name, (found, count) in count_right(logits, batch["classes"], batch["centres"]).items():
                 right[name] += found
                 asked[name] += count

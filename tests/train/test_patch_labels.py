@@ -185,7 +185,7 @@ def test_one_wrong_trait_spoils_the_whole_object():
 def test_what_is_ignored_costs_nothing():
     torch.manual_seed(0)
     labels = label(clip_of(shot(thing())), 1.0)
-    logits = PatchHead(8)(torch.randn(1, GRID * GRID, 8))
+    logits, _ = PatchHead(8)(torch.randn(1, GRID * GRID, 8))
     ignored = torch.full_like(labels.classes_TPK, IGNORED)
     assert [loss.item() for loss in patch_losses(logits, ignored)] == [0.0, 0.0]
 
