@@ -191,6 +191,8 @@ class Instruction(TuningSettings):
     stage: Literal["instruct"]
     kinds: tuple[str, ...] = KINDS
     """Kinds of questions."""
+    emphasis: dict[str, float] = {}
+    """How many times as often as the others single kinds are asked, such as those that take longest to learn."""
     lora: LoraSettings | None = LoraSettings()
     """``None`` for no adaptation: the language model stays as it is, or is named in ``trained``."""
     description_share: float = Field(0.1, ge=0, le=1)

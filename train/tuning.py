@@ -50,7 +50,7 @@ class ClipConversations(Dataset[list[Batch]]):
         self._settings, self._store = settings, store
         self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
         self._balance = (
-            KindBalance(settings.kinds, store.contents.world.wishes)
+            KindBalance(settings.kinds, store.contents.world.wishes, settings.emphasis)
             if isinstance(settings, Instruction)
             else None
         )
