@@ -36,7 +36,7 @@ class OptimizerSettings(Settings):
     """AdamW, or Muon for the matrices, with a linear warm-up and a cosine decay."""
 
     kind: Literal["adamw", "muon"] = "adamw"
-    """``muon``: Muon for the matrices, AdamW for embeddings, vectors and convolutions."""
+    """``muon``: Muon for the matrices, AdamW for embeddings, heads, vectors and convolutions."""
     lr: float = Field(gt=0)
     """Peak learning rate."""
     component_lr: dict[str, float] = {}

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .optimization import Head
 
-class ContrastiveHead(nn.Module):
+
+class ContrastiveHead(Head):
     """CLIP's symmetric InfoNCE between a frame's CLS feature and the mean of its caption's token features.
 
     Source: Radford et al. 2021 (arXiv 2103.00020). Pairs whose captions are equal are no negatives of each other.

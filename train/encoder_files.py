@@ -23,18 +23,21 @@ def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
 def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
     """Gives ``encoder`` the weights that :func:`save_encoder` wrote.
 
+    Temporal attention stays fresh, and so without effect, where the files have none.
+
     Raises:
-        CheckpointError: One of them has a stem or temporal attention, and the other has none.
+        CheckpointError: Only one of them has a stem, or only the files have temporal attention.
     """
     tower = CLIPVisionModel.from_pretrained(directory, local_files_only=True)
     encoder.tower.load_state_dict(tower.state_dict())
     for name, part in _parts(encoder).items():
         path = directory / f"{name}.safetensors"
-        if (part is not None) != path.exists():
+        fresh = name == "temporal" and not path.exists()
+        if (part is not None) != path.exists() and not fresh:
             raise CheckpointError(
                 f"{directory}: the model's settings and the pretrained encoder must both have '{name}', or neither"
             )
-        if part is not None:
+        if part is not None and not fresh:
             part.load_state_dict(load_file(path))
 
 

@@ -31,7 +31,7 @@ from videollm.model.settings import VideoSettings
 from videollm.synthetic.files import degrade
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames
-from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import Clip
 from videollm.values import EncodedVideo, FramePlan
 
@@ -60,6 +60,7 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
         "merging": merging_settings(model),
         "memory_layers": model.config.compressor.memory_layers,
         "video": video,
+        "world": world_fingerprint(),
     }
     _claim(directory, record)
     missing = [shard for shard in range(_shards(wanted)) if not _shard_path(directory, shard).exists()]
@@ -80,7 +81,14 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
 
 
 class FeatureStore:
-    """Reads cached features, one clip at a time, without loading a whole shard."""
+    """Reads cached features, one clip at a time, without loading a whole shard.
+
+    Args:
+        directory: Where :func:`write_features` wrote them.
+
+    Raises:
+        DataError: There are none, or the world has changed since: its seeds stand for other clips.
+    """
 
     def __init__(self, directory: Path) -> None:
         try:
@@ -89,6 +97,10 @@ class FeatureStore:
             raise DataError(
                 f"{directory}: no features here; make them with 'videollm train features'"
             ) from error
+        if record.get("world") != world_fingerprint():
+            raise DataError(
+                f"{directory} shows clips of another version of the world; make the features anew"
+            )
         self._encoder: str = record["encoder"]
         self._merging: dict[str, Any] = record["merging"]
         self._memory_layers: int = record["memory_layers"]

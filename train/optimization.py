@@ -17,6 +17,15 @@ from videollm.errors import ConfigError
 from .config import OptimizerSettings
 
 
+class Head(nn.Module):
+    """Base of what is put onto a model to teach it: its matrices are AdamW's.
+
+    Muon is for the matrices between hidden layers. It makes every direction of an update as long as the others, and so
+    drowns what few outputs have to learn in their noise: under it a map to four numbers stayed at zero for a thousand
+    steps.
+    """
+
+
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> Optimizer:
     """Returns the optimizer of the parameters that require gradients, grouped by component and by weight decay.
 
@@ -26,7 +35,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> Optimizer:
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     if not named:
         raise ConfigError("nothing to train: no parameter requires a gradient")
-    embeddings = _embeddings(model)
+    outer = _outer_matrices(model)
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     used: set[str] = set()
     for name, weight in named:
@@ -34,7 +43,7 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> Optimizer:
         used.add(prefix)
         lr = settings.component_lr.get(prefix, settings.lr)
         decay = settings.weight_decay if weight.ndim >= 2 else 0.0
-        matrix = settings.kind == "muon" and weight.ndim == 2 and id(weight) not in embeddings
+        matrix = settings.kind == "muon" and weight.ndim == 2 and id(weight) not in outer
         groups.setdefault((matrix, lr, decay), []).append(weight)
     unused = set(settings.component_lr) - used
     if unused:
@@ -93,9 +102,11 @@ class MuonAndAdamW(Optimizer):
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 
-def _embeddings(model: nn.Module) -> set[int]:
-    """Identities of embedding tables: looked up, not multiplied by, they are none of Muon's matrices."""
-    return {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+def _outer_matrices(model: nn.Module) -> set[int]:
+    """Identities of what is none of Muon's: embedding tables, which are looked up, and what belongs to heads."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    heads = (module for module in model.modules() if isinstance(module, Head))
+    return tables | {id(weight) for head in heads for weight in head.parameters()}
 
 
 def build_schedule(optimizer: Optimizer, settings: OptimizerSettings, steps: int) -> LambdaLR:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .optimization import Head
 from .patch_labels import CLASSES, IGNORED, OBJECT_TRAITS
 from .patch_motion import MOTIONS
 
@@ -14,7 +15,7 @@ _EMPTY_WEIGHT = 0.05
 _OBJECTS = len(OBJECT_TRAITS)
 
 
-class PatchHead(nn.Module):
+class PatchHead(Head):
     """On every patch one linear classifier for each trait, and linear maps to how it moves.
 
     Args:

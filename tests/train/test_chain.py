@@ -14,7 +14,7 @@ from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.metrics import paired_interval
-from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble
 from videollm_train.config import POCKET_CHAIN, Assembly, FeatureSettings
@@ -193,6 +193,10 @@ def test_features_of_patches_serve_every_compressor_and_merged_ones_only_their_o
     assert torch.equal(patches.lengths_S, merged.lengths_S)
     assert torch.equal(patches.runs_S2, merged.runs_S2)
     assert patches.sizes_M.sum() == merged.sizes_M.sum()
+    record = tmp_path / "merged" / "features.json"
+    record.write_text(record.read_text().replace(world_fingerprint(), "0" * 16))
+    with pytest.raises(DataError, match="another version of the world"):
+        FeatureStore(tmp_path / "merged")
     model.config.compressor = dataclasses.replace(model.config.compressor, merge_method="kmeans")
     with pytest.raises(DataError, match="features of kind none serve every model"):
         stores[1].serve(model)

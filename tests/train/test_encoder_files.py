@@ -49,9 +49,23 @@ def test_what_is_loaded_sees_what_was_saved(
 
 @pytest.mark.parametrize(
     ("saved", "wanted", "part"),
-    [((None, None), (None, TEMPORAL), "temporal"), ((None, TEMPORAL), (None, None), "temporal")],
+    [
+        ((None, TEMPORAL), (None, None), "temporal"),
+        ((None, None), (STEM, None), "stem"),
+        ((STEM, None), (None, None), "stem"),
+    ],
 )
 def test_an_encoder_of_other_parts_is_refused(tmp_path: Path, saved, wanted, part: str) -> None:
     save_encoder(encoder(*saved), tmp_path)
+    other = encoder(*wanted)
+    other.tower = encoder(*saved).tower
     with pytest.raises(CheckpointError, match=f"must both have '{part}', or neither"):
-        load_encoder(encoder(*wanted), tmp_path)
+        load_encoder(other, tmp_path)
+
+
+def test_temporal_attention_that_was_not_pretrained_stays_fresh(tmp_path: Path) -> None:
+    save_encoder(encoder(None, None), tmp_path)
+    loaded = encoder(None, TEMPORAL)
+    before = {name: weight.clone() for name, weight in loaded.temporal.state_dict().items()}
+    load_encoder(loaded, tmp_path)
+    assert all(weight.equal(before[name]) for name, weight in loaded.temporal.state_dict().items())

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm_train.checkpoint import load_newest_checkpoint
 from videollm_train.config import OptimizerSettings, RunSettings
+from videollm_train.contrastive_head import ContrastiveHead
 from videollm_train.loop import fit
 from videollm_train.optimization import build_optimizer, build_schedule, set_trainable, trainable_table
 from videollm_train.task import Loss
@@ -296,6 +297,7 @@ def test_muon_takes_the_matrices_and_adamw_the_rest():
             "picture": nn.Conv2d(3, 4, 2),
             "layer": nn.Linear(4, 6),
             "norm": nn.LayerNorm(6),
+            "head": ContrastiveHead(5, 4, 3),
         }
     )
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
@@ -305,7 +307,7 @@ def test_muon_takes_the_matrices_and_adamw_the_rest():
     optimizer.step()
     steps = {name: (before[name] - weight).detach() for name, weight in model.named_parameters()}
     # AdamW's first step has the same size everywhere; Muon's is near a multiple of an orthogonal matrix.
-    for name in ("words.weight", "picture.weight", "layer.bias", "norm.weight"):
+    for name in ("words.weight", "picture.weight", "layer.bias", "norm.weight", "head.image.weight"):
         torch.testing.assert_close(
             steps[name].abs(), torch.full_like(steps[name], 0.01), rtol=1e-3, atol=1e-6
         )

@@ -50,7 +50,13 @@ class _Codec:
 
 
 _CODECS = {
-    "h264": _Codec("libx264", crf=20, options=(("preset", "veryfast"), ("threads", "1")), even=True),
+    # On a busy machine x264's macroblock tree gave several files of one clip, even on one thread.
+    "h264": _Codec(
+        "libx264",
+        crf=20,
+        options=(("preset", "veryfast"), ("threads", "1"), ("x264-params", "mbtree=0")),
+        even=True,
+    ),
     "hevc": _Codec(
         "libx265",
         crf=22,
