@@ -60,7 +60,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "model_type": "llama",
             "vocab_size": len(tokenizer),
             "hidden_size": 48,
-            "max_position_embeddings": 512,
+            "max_position_embeddings": 8192,
             **towers,
         },
         compressor={
