@@ -62,6 +62,7 @@ def overrides():
         "told": [f"world.wishes={WISHES}", "clips=128"],
         "language": [
             "kinds=[colour, backdrop]",
+            "emphasis={colour: 2}",
             "description_share=0.4",
             "steps=300",
             "batch_size=16",
