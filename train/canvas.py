@@ -7,6 +7,9 @@ import torch
 from videollm.model.preprocessing import letterbox
 from videollm.synthetic.scenes import Clip
 
+#: Of a fade's brightness, from where on what a frame shows is asked for.
+SEEN_FROM_BRIGHTNESS = 0.15
+
 # Of the circle around an object's bounding box, what every shape but the thinnest fills.
 _FILLED = 0.8
 

@@ -122,7 +122,7 @@ class LanguageShape(Settings):
 
 
 class VisionPretraining(RunSettings):
-    """The ViT learns to see short runs of rendered frames: what each patch shows, plus a contrastive loss."""
+    """The ViT learns to see short runs of frames: what each patch shows and how that moves, plus a contrastive loss."""
 
     stage: Literal["pretrain-vision"]
     world: WorldSettings = WorldSettings()

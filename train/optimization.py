@@ -20,9 +20,7 @@ from .config import OptimizerSettings
 class Head(nn.Module):
     """Base of what is put onto a model to teach it: its matrices are AdamW's.
 
-    Muon is for the matrices between hidden layers. It makes every direction of an update as long as the others, and so
-    drowns what few outputs have to learn in their noise: under it a map to four numbers stayed at zero for a thousand
-    steps.
+    Muon is for the matrices between hidden layers; its authors leave what follows the last one to AdamW.
     """
 
 

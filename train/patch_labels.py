@@ -28,7 +28,7 @@ from videollm.synthetic.scenes import (
     WorldObject,
 )
 
-from .canvas import Canvas
+from .canvas import SEEN_FROM_BRIGHTNESS, Canvas
 
 #: Label of what cannot be told, or is not asked for.
 IGNORED = -100
@@ -50,7 +50,6 @@ CLASSES = {name: len(names) + 1 for name, names in OBJECT_TRAITS.items()} | {
 }
 
 _SEEN_FROM_OPACITY = 0.4
-_SEEN_FROM_BRIGHTNESS = 0.15
 _OBJECTS = slice(0, len(OBJECT_TRAITS))
 _LIGHT = list(CLASSES).index("light")
 
@@ -107,7 +106,7 @@ class _Labeller:
         labels_RCK = torch.zeros(self._grid, self._grid, len(CLASSES), dtype=torch.long)
         centre_RC = torch.zeros(self._grid, self._grid, dtype=torch.bool)
         labels_RCK[..., _OBJECTS.stop :] = self._scene(shot, time_s)
-        if motion.brightness(shot, time_s) < _SEEN_FROM_BRIGHTNESS:
+        if motion.brightness(shot, time_s) < SEEN_FROM_BRIGHTNESS:
             light_RC = labels_RCK[..., _LIGHT].clone()
             labels_RCK[:] = IGNORED
             labels_RCK[..., _LIGHT] = light_RC

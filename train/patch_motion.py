@@ -18,7 +18,7 @@ from videollm.synthetic.passers import passer_centre
 from videollm.synthetic.rendering import screen_centre, shot_index
 from videollm.synthetic.scenes import Clip, Shot
 
-from .canvas import Canvas
+from .canvas import SEEN_FROM_BRIGHTNESS, Canvas
 
 #: What is told of each patch, from the frame seen before to the one seen after: patches moved to the right and down,
 #: logarithm of how many times as large it has become, and how much more of an object is to be seen (-1 to 1).
@@ -26,7 +26,6 @@ MOTIONS = ("right", "down", "larger", "clearer")
 
 Times = tuple[float, float, float]
 
-_SEEN_FROM_BRIGHTNESS = 0.15
 _STILL_WEIGHT = 0.2
 
 
@@ -55,7 +54,7 @@ def _frame(canvas: Canvas, clip: Clip, times_s: Times) -> torch.Tensor:
     """Motions (R, C, motions) of one frame, by the seconds of the frame before, its own and of the one after."""
     shot = clip.shots[shot_index(clip, times_s[1])]
     cut = len({shot_index(clip, time) for time in times_s}) > 1
-    if cut or min(motion.brightness(shot, time) for time in times_s) < _SEEN_FROM_BRIGHTNESS:
+    if cut or min(motion.brightness(shot, time) for time in times_s) < SEEN_FROM_BRIGHTNESS:
         return torch.full((canvas.grid, canvas.grid, len(MOTIONS)), math.nan)
     motions_RCM = _scene(canvas, shot, times_s)
     for passer in shot.passers:
