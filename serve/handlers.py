@@ -111,15 +111,23 @@ class Handlers:
 
     def _show(self, session: ChatSession, events: Iterable[Event]) -> Iterator[Change]:
         """Turns a session's events into changes of the page, with the controls set for the while."""
-        page, drawn, unreadable = self._page, 0.0, False
+        page, drawn, unreadable, usage = self._page, 0.0, False, ""
         yield {page.session: session, page.usage: "", **self._controls(busy=True)}
         for event in events:
             unreadable |= isinstance(event, Failed) and event.path is not None
             if isinstance(event, TextPiece) and time.monotonic() - drawn < _REDRAW_SECONDS:
                 continue
             drawn = time.monotonic()
-            yield self._change(session, event)
-        last = {page.session: session, page.chat: messages(session.turns), **self._controls(busy=False)}
+            change = self._change(session, event)
+            usage = change.get(page.usage, usage)
+            yield change
+        # The usage once more: whoever pressed stop as the answer ended was told that it is being stopped.
+        last = {
+            page.session: session,
+            page.usage: usage,
+            page.chat: messages(session.turns),
+            **self._controls(busy=False),
+        }
         if not session.views:
             last |= {page.receipt: "", **self._media(session)}
         if unreadable:  # the drop zone lists what the model sees, and nothing else

@@ -206,11 +206,12 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Seque
 
     at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     page.load(handlers.open, outputs=[widgets.session], **at_once)
-    widgets.question.stop(handlers.stop, [widgets.session], outputs=[], **at_once)
-    # In the browser, so that it comes before what the work says last: a file that is being read may take a while.
+    # In the browser and first, so that it comes before what the work says last: a file that is being read may take a
+    # while.
     widgets.question.stop(
         None, outputs=[widgets.usage], js=f"() => {panel.stopping()!r}", show_progress="hidden"
     )
+    widgets.question.stop(handlers.stop, [widgets.session], outputs=[], **at_once)
     widgets.undo.click(handlers.undo, [widgets.session], outputs=widgets.all_outputs, **at_once)
     widgets.clear.click(handlers.clear, [widgets.session], outputs=widgets.all_outputs, **at_once)
     for control in widgets.look:

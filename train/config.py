@@ -98,6 +98,8 @@ class VisionShape(Settings):
     """Pixels of a frame along each side of a patch."""
     stem: dict[str, Any] | None = None
     """``StemSettings``: convolutions that make the patches, and how many frames they see together."""
+    matching: dict[str, Any] | None = None
+    """``MatchingSettings``: comparison of neighbouring frames beside the stem, so that directions are seen."""
     temporal: dict[str, Any] | None = None
     """``TemporalSettings``: attention between the frames of a window, behind the ViT's layers."""
     hidden_size: int = 192
@@ -139,6 +141,9 @@ class VisionPretraining(RunSettings):
     """Share of clips whose shots hold ``crowd`` objects: more to learn from a frame."""
     crowd: int = Field(4, ge=1)
     """Objects of a crowded shot, which may be more than the world has; fewer where no room is found."""
+    moving_share: float = Field(0.0, ge=0, le=1)
+    """Share of clips whose camera moves in every shot: most of the world's stand still, and say nothing of directions.
+    """
     scene_weight: float = Field(1.0, ge=0)
     """Weight of what patches tell of camera, light, tone, backdrop and cuts; objects have 1."""
     motion_weight: float = Field(1.0, ge=0)

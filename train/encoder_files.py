@@ -11,9 +11,11 @@ from transformers import CLIPVisionModel
 from videollm.errors import CheckpointError
 from videollm.model.encoder import FrameEncoder
 
+_WITHOUT_EFFECT_AT_FIRST = ("matching", "temporal")
+
 
 def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
-    """Writes tower, stem and temporal attention of ``encoder`` into ``directory``."""
+    """Writes tower, stem, matching and temporal attention of ``encoder`` into ``directory``."""
     encoder.tower.save_pretrained(directory)
     for name, part in _parts(encoder).items():
         if part is not None:
@@ -23,16 +25,16 @@ def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
 def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
     """Gives ``encoder`` the weights that :func:`save_encoder` wrote.
 
-    Temporal attention stays fresh, and so without effect, where the files have none.
+    Matching and temporal attention stay fresh, and so without effect, where the files have none.
 
     Raises:
-        CheckpointError: Only one of them has a stem, or only the files have temporal attention.
+        CheckpointError: Only one of them has a stem, or only the files have matching or temporal attention.
     """
     tower = CLIPVisionModel.from_pretrained(directory, local_files_only=True)
     encoder.tower.load_state_dict(tower.state_dict())
     for name, part in _parts(encoder).items():
         path = directory / f"{name}.safetensors"
-        fresh = name == "temporal" and not path.exists()
+        fresh = name in _WITHOUT_EFFECT_AT_FIRST and not path.exists()
         if (part is not None) != path.exists() and not fresh:
             raise CheckpointError(
                 f"{directory}: the model's settings and the pretrained encoder must both have '{name}', or neither"
@@ -43,4 +45,5 @@ def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
 
 def _parts(encoder: FrameEncoder) -> dict[str, nn.Module | None]:
     """What stands beside the tower; ``None`` for what this encoder does without."""
-    return {"stem": encoder.stem, "temporal": encoder.temporal if len(encoder.temporal) else None}
+    temporal = encoder.temporal if len(encoder.temporal) else None
+    return {"stem": encoder.stem, "matching": encoder.matching, "temporal": temporal}

@@ -176,7 +176,7 @@ def encoder_fingerprint(model: VideoLLM) -> str:
         digest.update(weight.float().numpy().tobytes())
     settings = model.config.to_dict()
     reading = {key: value for key, value in settings["video"].items() if not key.startswith("trained_")}
-    kept = {name: settings[name] for name in ("image", "vision_layer", "stem", "temporal")}
+    kept = {name: settings[name] for name in ("image", "vision_layer", "stem", "matching", "temporal")}
     digest.update(json.dumps(kept | {"video": reading}, sort_keys=True).encode())
     return digest.hexdigest()
 

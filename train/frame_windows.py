@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from videollm.synthetic.language.descriptions import frame_caption
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames
 from videollm.synthetic.sampling import sample_clip
-from videollm.synthetic.scenes import Clip
+from videollm.synthetic.scenes import CAMERAS, Clip
 from videollm.synthetic.truth import events
 
 from .caption_words import encode_caption
@@ -67,10 +68,7 @@ class FrameWindows(Dataset[list[Batch]]):
 
     def _window(self, seed: int) -> _Window:
         rng = np.random.default_rng((seed, 1))
-        wishes = self._settings.world.wishes
-        if rng.random() < self._settings.crowded_share:
-            wishes = {"objects": self._settings.crowd, **wishes}
-        clip = sample_clip(seed, self._split, **wishes)
+        clip = sample_clip(seed, self._split, **self._wishes(rng))
         times = self._times(clip, rng)
         frames_THW3 = render_frames(clip, times)
         if rng.random() < self._settings.degrade_share:
@@ -80,6 +78,16 @@ class FrameWindows(Dataset[list[Batch]]):
         motions = patch_motions(clip, times, shape.image_size, shape.grid)
         captions = [encode_caption(frame_caption(clip, time, placed=True)) for time in times]
         return _Window(prepare_frames(frames_THW3, self._image), labels, motions, captions)
+
+    def _wishes(self, rng: np.random.Generator) -> dict[str, Any]:
+        """What is wished of a clip besides what the settings fix."""
+        settings = self._settings
+        wishes: dict[str, Any] = {}
+        if rng.random() < settings.crowded_share:
+            wishes["objects"] = settings.crowd
+        if rng.random() < settings.moving_share:
+            wishes["camera"] = str(rng.choice(CAMERAS[1:]))
+        return wishes | settings.world.wishes
 
     def _times(self, clip: Clip, rng: np.random.Generator) -> list[float]:
         """Times of neighbouring planned frames; all of them where the clip has fewer than a window."""

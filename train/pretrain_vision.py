@@ -20,7 +20,14 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from videollm.errors import ConfigError
 from videollm.model.encoder import FrameEncoder
 from videollm.model.fourier import fourier_features
-from videollm.model.settings import StemSettings, TemporalSettings, VideoSettings, read_settings
+from videollm.model.settings import (
+    MatchingSettings,
+    StemSettings,
+    TemporalSettings,
+    VideoSettings,
+    read_optional_settings,
+    read_settings,
+)
 
 from .caption_words import VOCABULARY_SIZE
 from .config import VisionPretraining, VisionShape
@@ -58,10 +65,8 @@ def stem_settings(shape: VisionShape) -> StemSettings | None:
     Raises:
         ConfigError: Its strides do not make a patch.
     """
-    if shape.stem is None:
-        return None
-    stem = read_settings(StemSettings, "stem", shape.stem)
-    if stem.stride != shape.patch_size:
+    stem = read_optional_settings(StemSettings, "stem", shape.stem)
+    if stem is not None and stem.stride != shape.patch_size:
         raise ConfigError(
             f"the strides of the stem make patches of {stem.stride} pixels, patch_size is {shape.patch_size}"
         )
@@ -97,9 +102,8 @@ class FrameReader(nn.Module):
             cls_layers=1,
             chunk_frames=settings.batch_size * settings.window_frames,
             stem=stem_settings(shape),
-            temporal=None
-            if shape.temporal is None
-            else read_settings(TemporalSettings, "temporal", shape.temporal),
+            matching=read_optional_settings(MatchingSettings, "matching", shape.matching),
+            temporal=read_optional_settings(TemporalSettings, "temporal", shape.temporal),
         )
         if settings.start is None:
             place_positions(self.vision.tower)

@@ -199,9 +199,9 @@ def test_what_a_person_types_is_never_taken_for_a_mark_or_a_special_token(
 
 
 def test_older_turns_go_when_the_context_overflows_and_the_person_is_told(
-    model: VideoLLM, clip_files: Clips
+    forgetful_model: VideoLLM, clip_files: Clips
 ) -> None:
-    chat = VideoChat(model, clip_files[0])
+    chat = VideoChat(forgetful_model, clip_files[0])
     answers = [chat.ask(f"What happens in this video after {turn}? " * 3, **BRIEF) for turn in range(8)]
     assert answers[0].notices == ()
     assert "context of 512 tokens: it no longer sees the" in answers[-1].notices[0]
@@ -209,8 +209,10 @@ def test_older_turns_go_when_the_context_overflows_and_the_person_is_told(
     assert len(chat.history) == 16
 
 
-def test_media_that_fill_the_context_are_refused_and_not_cut(model: VideoLLM, clip_files: Clips) -> None:
-    chat = VideoChat(model, [clip_files[0]] * 30)
+def test_media_that_fill_the_context_are_refused_and_not_cut(
+    forgetful_model: VideoLLM, clip_files: Clips
+) -> None:
+    chat = VideoChat(forgetful_model, [clip_files[0]] * 30)
     with pytest.raises(ContextOverflowError, match="lower max_visual_tokens"):
         chat.ask("What happens?")
     assert chat.history == ()

@@ -13,11 +13,13 @@ from ..errors import ConfigError
 from .compressor_config import CompressorConfig
 from .settings import (
     ImageSettings,
+    MatchingSettings,
     ProjectorSettings,
     PromptSettings,
     StemSettings,
     TemporalSettings,
     VideoSettings,
+    read_optional_settings,
     read_settings,
     write_settings,
 )
@@ -28,7 +30,7 @@ _SETTINGS = {
     "prompt": PromptSettings,
     "projector": ProjectorSettings,
 }
-_OPTIONAL_SETTINGS = {"stem": StemSettings, "temporal": TemporalSettings}
+_OPTIONAL_SETTINGS = {"stem": StemSettings, "matching": MatchingSettings, "temporal": TemporalSettings}
 _HOW_IT_WAS_READ = ("transformers_version", "_name_or_path", "dtype")
 
 
@@ -47,8 +49,9 @@ class VideoLLMConfig(PreTrainedConfig):
         vision_layer: Hidden state of the encoder that patches are read from: 0 is the embeddings, -1 the last layer.
         vision_chunk_frames: Frames that pass through the encoder together; the result does not depend on it.
         stem: Convolutions in front of the encoder, ``StemSettings``; ``None`` for none.
-        temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for none. Without it, and
-            without a stem of several frames, the encoder sees each frame on its own.
+        matching: Comparison of neighbouring frames beside the stem, ``MatchingSettings``; ``None`` for none.
+        temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for none. Without it, without
+            matching and without a stem of several frames, the encoder sees each frame on its own.
     """
 
     model_type: ClassVar[str] = "videollm"
@@ -65,6 +68,7 @@ class VideoLLMConfig(PreTrainedConfig):
     vision_layer: int = -2
     vision_chunk_frames: int = 4
     stem: Any = None
+    matching: Any = None
     temporal: Any = None
 
     def __post_init__(self, **others: Any) -> None:
@@ -73,8 +77,7 @@ class VideoLLMConfig(PreTrainedConfig):
         self.text_config = _tower(self.text_config, "text_config", "llama")
         self.compressor = _compressor(self.compressor)
         for name, kind in _OPTIONAL_SETTINGS.items():
-            if getattr(self, name) is not None:
-                setattr(self, name, read_settings(kind, name, getattr(self, name)))
+            setattr(self, name, read_optional_settings(kind, name, getattr(self, name)))
         if self.image is None:
             self.image = ImageSettings(size=self.frame_size)
         for name, kind in _SETTINGS.items():

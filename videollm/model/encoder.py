@@ -6,7 +6,8 @@ trained to mean anything; class tokens of the last hidden states are kept for th
     frames ─▶ embeddings, norm ─▶ layer 0 ─┬▶ temporal attention 0 ─▶ layer 1 ─┬▶ …
               a few frames at a time       ╰── all frames, a few places at a time (an option)
 
-Another option is a stem of convolutions between frames and embeddings, see :mod:`.stem`.
+Other options are a stem of convolutions between frames and embeddings, see :mod:`.stem`, and beside it a comparison of
+neighbouring frames, see :mod:`.matching`.
 
 Shapes: T frames, P patches a frame in raster order, N patches and class token, C width, L class tokens (shallow before
 deep).
@@ -23,7 +24,8 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from ..errors import ConfigError
-from .settings import StemSettings, TemporalSettings
+from .matching import FrameMatching
+from .settings import MatchingSettings, StemSettings, TemporalSettings
 from .stem import ConvStem, neighbours
 from .temporal import TemporalAttention
 
@@ -47,6 +49,7 @@ class FrameEncoder(nn.Module):
     Attributes:
         tower: transformers' vision model.
         stem: Convolutions in front of it, which see neighbouring frames too; ``None`` where frames go in as they are.
+        matching: Comparison of neighbouring frames, added to what the stem gives; ``None`` for none.
         temporal: Temporal attention by the number of the tower's layer that it follows; empty where frames are seen
             one by one.
         grid: Rows and columns of patches.
@@ -61,6 +64,7 @@ class FrameEncoder(nn.Module):
         cls_layers: int = 0,
         chunk_frames: int = 4,
         stem: StemSettings | None = None,
+        matching: MatchingSettings | None = None,
         temporal: TemporalSettings | None = None,
     ) -> None:
         """Builds the tower with fresh weights.
@@ -72,6 +76,7 @@ class FrameEncoder(nn.Module):
             chunk_frames: Frames that pass through the tower together. Few at a time stay in the processor's caches;
                 the result does not depend on it.
             stem: Convolutions in front of the tower; ``None`` for none.
+            matching: Comparison of neighbouring frames beside the stem; ``None`` for none.
             temporal: How frames look at one another between the tower's layers; ``None`` if they do not.
 
         Raises:
@@ -101,6 +106,7 @@ class FrameEncoder(nn.Module):
         self.grid = (size // patch, size // patch)
         self.width = config.hidden_size
         self.stem = None if stem is None else ConvStem(stem)
+        self.matching = None if matching is None else _matching(matching, stem)
         self.tower = CLIPVisionModel(config)
         self.temporal = nn.ModuleDict()
         if temporal is not None:
@@ -134,9 +140,17 @@ class FrameEncoder(nn.Module):
         if self.stem is None:
             yield from frames_T3HW.split(self.chunk_frames)
             return
-        seen_TK = neighbours(lengths, self.stem.frames).to(frames_T3HW.device)
-        for part_tK in seen_TK.split(self.chunk_frames):
-            yield self.stem(frames_T3HW, part_tK)
+        device = frames_T3HW.device
+        seen_TK = neighbours(lengths, self.stem.frames).to(device)
+        if self.matching is None:
+            for part_tK in seen_TK.split(self.chunk_frames):
+                yield self.stem(frames_T3HW, part_tK)
+            return
+        compared_TK = neighbours(lengths, self.matching.frames).to(device)
+        for part_tK, other_tK in zip(
+            seen_TK.split(self.chunk_frames), compared_TK.split(self.chunk_frames), strict=True
+        ):
+            yield self.stem(frames_T3HW, part_tK) + self.matching(frames_T3HW, other_tK)
 
     def _states_alone(self, pictures_TFHW: Tensor) -> tuple[Tensor, ...]:
         """Hidden states of frames that do not see one another in the tower, embeddings first, (T, N, C) each."""
@@ -172,6 +186,16 @@ class FrameEncoder(nn.Module):
             if number == self.select_layer % count:
                 patches_TPC = state_TNC[:, 1:]
         return patches_TPC, torch.stack(classes)[count - self.cls_layers :]
+
+
+def _matching(settings: MatchingSettings, stem: StemSettings | None) -> FrameMatching:
+    """Comparison whose result has the shape of the stem's."""
+    if stem is None or stem.stride % settings.stride:
+        stride = "there is no stem" if stem is None else f"the stem has {stem.stride}"
+        raise ConfigError(
+            f"matching.stride must divide the stride of the stem, got {settings.stride}; {stride}"
+        )
+    return FrameMatching(settings, stem.stride, stem.channels[-1])
 
 
 def _temporal_layers(settings: TemporalSettings, depth: int) -> list[int]:

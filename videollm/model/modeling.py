@@ -37,6 +37,7 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
 from .evaluating import evaluating
+from .matching import FrameMatching
 from .preprocessing import prepare_frames
 from .processing import VideoLLMProcessor
 from .projector import Projector
@@ -78,6 +79,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             cls_layers=config.compressor.memory_layers,
             chunk_frames=config.vision_chunk_frames,
             stem=config.stem,
+            matching=config.matching,
             temporal=config.temporal,
         )
         self.compressor = Compressor(
@@ -96,18 +98,19 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
             *(self._no_split_modules or ()),
             *(self.vision.tower._no_split_modules or ()),
             "ConvStem",
+            "FrameMatching",
             "TemporalAttention",
         }
 
     def _init_weights(self, module: nn.Module) -> None:
         """Fresh weights, all in one place.
 
-        The towers, the stem and the Q-Former's transformer initialise themselves. In compressor, projector and temporal
-        attention linear maps are normal with the language model's ``initializer_range`` as standard deviation (0.02
-        unless it says otherwise) and zero bias, norms are the identity, the gate of temporal attention is 0, and
+        The towers, stem, matching and the Q-Former's transformer initialise themselves. In compressor, projector and
+        temporal attention linear maps are normal with the language model's ``initializer_range`` as standard deviation
+        (0.02 unless it says otherwise) and zero bias, norms are the identity, the gate of temporal attention is 0, and
         queries are normal with 0.2, so that the time added to them does not drown their differences.
         """
-        if isinstance(module, StemConvolution):
+        if isinstance(module, StemConvolution | FrameMatching):
             module.reset_parameters()
         else:
             super()._init_weights(module)  # type: ignore[no-untyped-call]
@@ -431,7 +434,7 @@ class VideoLLM(PreTrainedModel, GenerationMixin):
 
     def _hash(self, tensors: dict[str, Tensor]) -> str:
         config = self.config.to_dict()
-        names = ("image", "compressor", "projector", "vision_layer", "stem", "temporal")
+        names = ("image", "compressor", "projector", "vision_layer", "stem", "matching", "temporal")
         settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for name, tensor in sorted(tensors.items()):

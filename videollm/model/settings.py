@@ -220,11 +220,44 @@ class StemSettings:
         return math.prod(self.strides)
 
 
+@dataclass(frozen=True, slots=True)
+class MatchingSettings:
+    """Comparison of each frame with its neighbours, beside the stem, see :mod:`.matching`.
+
+    Attributes:
+        channels: Channels that are compared.
+        stride: Pixels of a frame between places that are compared, along each side; even, and a divisor of the stem's.
+        radius: How many places away is looked, along both sides.
+        frames: Frames seen together, odd and at least 3.
+        hidden_size: Channels between what is found and the picture.
+    """
+
+    channels: int = 32
+    stride: int = 8
+    radius: int = 3
+    frames: int = 3
+    hidden_size: int = 128
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "channels", "radius", "hidden_size")
+        if self.stride < 2 or self.stride % 2:
+            raise ConfigError(f"matching.stride must be even, got {self.stride}")
+        if self.frames < 3 or self.frames % 2 == 0:
+            raise ConfigError(f"matching.frames must be odd and at least 3, got {self.frames}")
+
+
 def _layers(layers: Any) -> tuple[int, ...]:
     numbers = tuple(layers) if isinstance(layers, list | tuple) else ()
     if not numbers or not all(type(number) is int for number in numbers):
         raise ConfigError(f"temporal.layers must be a list of layer numbers, or null for all, got {layers!r}")
     return numbers
+
+
+def read_optional_settings(
+    kind: type[Settings], name: str, values: Settings | Mapping[str, Any] | None
+) -> Settings | None:
+    """Makes settings of what a model may do without: as :func:`read_settings`, but ``None`` stays ``None``."""
+    return None if values is None else read_settings(kind, name, values)
 
 
 def read_settings(kind: type[Settings], name: str, values: Settings | Mapping[str, Any] | None) -> Settings:

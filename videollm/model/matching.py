@@ -1,0 +1,105 @@
+"""Matching: where in the frames before and after what each place shows is found again.
+
+Which way something moves is hard to learn from stacked frames: a small transformer sees along which line, but takes
+very long to tell forwards from backwards. Comparing each place with those around it in a neighbouring frame gives it
+away: FlowNet's correlation layer (Fischer et al., arXiv 1504.06852), as in MotionSqueeze (Kwon et al., arXiv
+2007.09933) between features that are learnt with the rest. Deliberate differences from MotionSqueeze: similarities are
+turned into a softmax over the places compared, and the whole of it is kept instead of its peak.
+
+    frames ─▶ convolutions ─▶ unit vectors ─▶ similarity with the places around ─▶ softmax ─▶ convolutions ─▶ picture
+
+Shapes: T frames, K frames seen together, C channels compared, h × w places compared, O places around each.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .settings import MatchingSettings
+from .stem import StemConvolution
+
+# Logarithm of what similarities, from -1 to 1, are multiplied by at first.
+_SHARPNESS = 2.5
+
+
+class FrameMatching(nn.Module):
+    """Tells of each place of a frame where it is found again in its neighbours.
+
+    Attributes:
+        frames: Frames that are seen together: each with as many before as after it.
+        radius: How many places away is looked, along both sides.
+    """
+
+    def __init__(self, settings: MatchingSettings, stride: int, channels: int) -> None:
+        """Builds the module with fresh weights; what it gives is zero at first.
+
+        Args:
+            settings: Sizes.
+            stride: Pixels of a frame that become one pixel of the picture, along each side; see
+                :attr:`.StemSettings.stride`. A multiple of ``settings.stride``.
+            channels: Channels F of the picture.
+        """
+        super().__init__()
+        self.frames, self.radius = settings.frames, settings.radius
+        inner = settings.stride // 2
+        self.look = nn.Sequential(
+            StemConvolution(3, settings.channels, inner),
+            nn.GELU(),
+            StemConvolution(settings.channels, settings.channels, 2),
+        )
+        # How much the most alike stands out from the rest; as with CLIP's temperature its logarithm is learnt.
+        self.sharpness = nn.Parameter(torch.empty(()))
+        around = (settings.frames - 1) * ((2 * settings.radius + 1) ** 2 + 1)
+        self.tell = nn.Sequential(
+            StemConvolution(around, settings.hidden_size, stride // settings.stride),
+            nn.GELU(),
+            nn.Conv2d(settings.hidden_size, channels, 1),
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets what tells of the comparison to zero, and how sharp it is; the convolutions initialise themselves."""
+        nn.init.constant_(self.sharpness, _SHARPNESS)
+        for parameter in self.tell[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, frames_T3HW: Tensor, neighbours_TK: Tensor) -> Tensor:
+        """Compares frames with their neighbours.
+
+        Args:
+            frames_T3HW: Normalised frames.
+            neighbours_TK: Frames that are seen together, by their indices; see :func:`.stem.neighbours`.
+
+        Returns:
+            (T, F, H / stride, W / stride), to be added to the stem's picture.
+        """
+        seen, places_TK = neighbours_TK.unique(return_inverse=True)
+        looks_SChw = self.look(frames_T3HW[seen])
+        looks_SChw = F.normalize(looks_SChw - looks_SChw.mean(dim=(2, 3), keepdim=True), dim=1)
+        middle = self.frames // 2
+        here = looks_SChw[places_TK[:, middle]]
+        others = [places_TK[:, number] for number in range(self.frames) if number != middle]
+        found = [self._compare(here, looks_SChw[other]) for other in others]
+        told: Tensor = self.tell(torch.cat(found, dim=1))
+        return told
+
+    def _compare(self, here_TChw: Tensor, there_TChw: Tensor) -> Tensor:
+        """Softmax over the places around each, and the greatest similarity, (T, O + 1, h, w)."""
+        height, width = here_TChw.shape[2:]
+        alike_TNN = here_TChw.flatten(2).transpose(1, 2) @ there_TChw.flatten(2)
+        around_NO = _around(height, width, self.radius).to(alike_TNN.device)
+        alike_TNO = F.pad(alike_TNN, (0, 1)).gather(2, around_NO.expand(len(alike_TNN), -1, -1))
+        shares_TNO = (self.sharpness.exp() * alike_TNO).softmax(dim=-1)
+        found_TON = torch.cat([shares_TNO, alike_TNO.amax(dim=-1, keepdim=True)], dim=-1).transpose(1, 2)
+        return found_TON.reshape(len(alike_TNN), -1, height, width)
+
+
+def _around(height: int, width: int, radius: int) -> Tensor:
+    """Index of each place around each, raster order, (N, O); one past the last place for what lies outside."""
+    steps = torch.arange(-radius, radius + 1)
+    rows = torch.arange(height)[:, None, None, None] + steps[:, None]
+    columns = torch.arange(width)[:, None, None] + steps
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return torch.where(inside, rows * width + columns, height * width).flatten(2).flatten(0, 1)
