@@ -11,7 +11,6 @@ from videollm.model import VideoLLM, VideoLLMConfig
 from videollm.model.encoder import FrameEncoder
 from videollm.model.matching import FrameMatching
 from videollm.model.settings import MatchingSettings, StemSettings
-from videollm.model.stem import neighbours
 
 TOWER = CLIPVisionConfig(
     hidden_size=24,
