@@ -56,11 +56,23 @@ def test_the_picture_is_as_small_as_the_strides_say(frames_T3HW):
     assert STEM.stride == 6
 
 
+@torch.no_grad()
 def test_fresh_weights_keep_the_signal(frames_T3HW):
     torch.manual_seed(0)
-    stem = ConvStem(StemSettings(channels=(24, 48, 96), strides=(2, 2, 2), frames=3))
+    hidden = frames_T3HW
+    for layer in ConvStem(StemSettings(channels=(24, 48, 96), strides=(2, 2, 2))).layers:
+        hidden = torch.nn.functional.gelu(layer(hidden))
+        assert 0.2 < hidden.std() < 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("strength", [0.5, 30])
+def test_the_picture_stays_as_strong_as_positions_however_strong_the_convolutions(frames_T3HW, strength):
+    stem = ConvStem(STEM)
+    for layer in stem.layers:
+        layer.weight *= strength
     picture = stem(frames_T3HW, neighbours([7], 3))
-    assert 0.2 < picture.std() < 2
+    torch.testing.assert_close(picture.square().mean(1), torch.ones(7, 4, 4), rtol=0.05, atol=0)
 
 
 @torch.no_grad()

@@ -4,8 +4,9 @@ A few small convolutions with strides take the place of one large patch embeddin
 with far fewer examples (Xiao et al., "Early Convolutions Help Transformers See Better", arXiv 2106.14881). Stacking
 each frame with its neighbours before the first one lets it see motion, as the tubelets of ViViT do (Arnab et al., arXiv
 2103.15691), while frames stay the unit that everything else plans, caches and cites; beyond a video's ends its first
-and last frame go on, so that an image is a still video. Deliberate differences from Xiao et al.: no normalisation,
-since the brightness of a frame is something to see, and GELU.
+and last frame go on, so that an image is a still video. Deliberate differences from Xiao et al.: GELU, and no batch
+normalisation, since the brightness of a frame is something to see; only what comes out is normalised, place by place.
+Else it grows in training until the position embeddings added to it drown, and with them every direction.
 
 The transformer stays transformers' own: the stem's output is its picture, in patches of one pixel.
 
@@ -59,6 +60,7 @@ class ConvStem(nn.Module):
             StemConvolution(before, after, stride)
             for before, after, stride in zip(inputs, settings.channels, settings.strides, strict=True)
         )
+        self.norm = nn.LayerNorm(settings.channels[-1])
 
     def forward(self, frames_T3HW: Tensor, neighbours_TK: Tensor) -> Tensor:
         """Sees frames together with their neighbours.
@@ -73,7 +75,8 @@ class ConvStem(nn.Module):
         hidden = frames_T3HW[neighbours_TK].flatten(1, 2)
         for layer in self.layers:
             hidden = F.gelu(layer(hidden))
-        return hidden
+        normed: Tensor = self.norm(hidden.movedim(1, -1))
+        return normed.movedim(-1, 1)
 
 
 def neighbours(lengths: Sequence[int], count: int) -> Tensor:
