@@ -19,21 +19,38 @@ from videollm_train.programs import run_stage
 
 CONFIG = Path(__file__).parent.parent / "configs" / "pocket" / "vision.yaml"
 RESULTS = Path(__file__).parent / "results"
-_THREE = "shape.stem.frames=3"
+_ALONE = "shape.matching=null"
 _ONE = "shape.stem.frames=1"
 _TEMPORAL = "shape.temporal={hidden_size: 96, heads: 3}"
 ROWS: dict[str, tuple[str, ...]] = {
-    "four convolutions, three frames (pocket)": (_THREE,),
-    "four convolutions, one frame": (_ONE,),
-    "four convolutions, five frames": ("shape.stem.frames=5",),
-    "four convolutions, one frame, temporal attention": (_ONE, _TEMPORAL),
-    "four convolutions, three frames, temporal attention": (_THREE, _TEMPORAL),
-    "three thinner convolutions, three frames": (
+    "three frames, matching of five (pocket)": (),
+    "three frames, matching of three": ("shape.matching.frames=3",),
+    "one frame, matching of five": (_ONE,),
+    "three frames": (_ALONE,),
+    "five frames": (_ALONE, "shape.stem.frames=5"),
+    "one frame": (_ALONE, _ONE),
+    "one frame, temporal attention": (_ALONE, _ONE, _TEMPORAL),
+    "three frames, temporal attention": (_ALONE, _TEMPORAL),
+    "three frames, three thinner convolutions": (
+        _ALONE,
         "shape.stem={channels: [24, 48, 96], strides: [2, 2, 4], frames: 3}",
     ),
-    "no convolutions: CLIP's patches, one frame": ("shape.stem=null",),
+    "one frame, no convolutions: CLIP's patches": (_ALONE, "shape.stem=null"),
 }
-_TRAITS = ("colour", "shape", "size", "doing", "camera", "light", "tone", "backdrop", "cut", "whole")
+_TRAITS = (
+    "colour",
+    "shape",
+    "size",
+    "doing",
+    "doing moving",
+    "camera",
+    "camera moving",
+    "light",
+    "tone",
+    "backdrop",
+    "cut",
+    "whole",
+)
 
 
 def main() -> None:
@@ -78,7 +95,9 @@ def write_results(work: Path, out: Path, steps: int) -> None:
     ]
     note = (
         "Right in % on held-out frames, from single patches: of objects at their centres, of the scene at every patch. "
-        "`doing` is what an object is doing just then; `whole` counts objects of which everything is right."
+        "`doing` is what an object is doing just then, and `doing moving` and `camera moving` count only what goes "
+        "somewhere; `whole` counts objects of which everything is right. Frames are those that the stem stacks; "
+        "with matching each is compared with its neighbours besides."
     )
     table, command = "\n".join([head, *lines]), f"python benchmarks/pocket_eyes.py --steps {steps}"
     text = f"# What pocket's eyes are made of\n\n`{command}`\n\n{table}\n\n{note}\n"

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from videollm.synthetic.scenes import ACTIONS, CAMERAS
+
 from .optimization import Head
 from .patch_labels import CLASSES, IGNORED, OBJECT_TRAITS
 from .patch_motion import MOTIONS
@@ -13,6 +15,11 @@ from .patch_motion import MOTIONS
 # Patches without an object are many and easy.
 _EMPTY_WEIGHT = 0.05
 _OBJECTS = len(OBJECT_TRAITS)
+# Classes of the traits that tell which way something goes. Most stands still, and would hide that none of it is seen.
+_DIRECTIONS = {
+    "doing": torch.tensor([1 + ACTIONS.index(name) for name in ACTIONS if name.startswith("moves")]),
+    "camera": torch.arange(1, len(CAMERAS)),
+}
 
 
 class PatchHead(Head):
@@ -66,8 +73,9 @@ def count_right(
     """How often the traits are told right: of objects at their centres, of the scene at every patch.
 
     Returns:
-        Right and asked by trait; and by ``whole``, objects of which every trait that can be told is right, and by
-        ``nothing``, patches without an object where no colour is seen.
+        Right and asked by trait; by ``doing moving`` and ``camera moving``, of these what goes somewhere; by ``whole``,
+        objects of which every trait that can be told is right; and by ``nothing``, patches without an object where no
+        colour is seen.
     """
     found: dict[str, tuple[int, int]] = {}
     whole_M = torch.ones(int(centres_NP.sum()), dtype=torch.bool, device=centres_NP.device)
@@ -79,6 +87,9 @@ def count_right(
             whole_M &= ((guesses_NP == labels_NP) | (labels_NP == IGNORED))[centres_NP]
         right_NP = (guesses_NP == labels_NP) & asked_NP
         found[name] = (int(right_NP.sum()), int(asked_NP.sum()))
+        if name in _DIRECTIONS:
+            moving_NP = torch.isin(labels_NP, _DIRECTIONS[name].to(labels_NP.device)) & asked_NP
+            found[f"{name} moving"] = (int((right_NP & moving_NP).sum()), int(moving_NP.sum()))
     found["whole"] = (int(whole_M.sum()), len(whole_M))
     empty_NP = classes_NPK[..., 0] == 0
     found["nothing"] = (int((logits[0].argmax(-1) == 0)[empty_NP].sum()), int(empty_NP.sum()))

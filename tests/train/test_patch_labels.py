@@ -182,6 +182,16 @@ def test_one_wrong_trait_spoils_the_whole_object():
     assert counted["colour"] == (1, 1)
 
 
+def test_what_goes_somewhere_is_counted_on_its_own():
+    labels = label(clip_of(shot(thing(Action("moves up", 0.0, 1.0, 0.3)))), 0.5, 1.5)
+    still = labels.classes_TPK.clone()
+    still[..., 3][still[..., 3] > 0] = 1
+    counted = count_right(one_hot(still), labels.classes_TPK, labels.centres_TP)
+    assert counted["doing"] == (1, 2)
+    assert counted["doing moving"] == (0, 1)
+    assert counted["camera moving"] == (0, 0)
+
+
 def test_what_is_ignored_costs_nothing():
     torch.manual_seed(0)
     labels = label(clip_of(shot(thing())), 1.0)

@@ -1,0 +1,203 @@
+"""How a video becomes visual tokens: the part of the model that is the same whichever language model reads them.
+
+    frames ─vision─▶ patches ─compressor─▶ few tokens in order of time ─projector─▶ visual tokens
+
+Shapes: T frames, K visual tokens, D width of the language model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from ..values import EncodedVideo, FramePlan
+from .budget import TokenPlan
+from .compressor import Compressor
+from .configuration import VideoLLMConfig
+from .encoder import FrameEncoder
+from .evaluating import evaluating
+from .preprocessing import prepare_frames
+from .projector import Projector
+from .segments import MergedSegments
+
+
+class VideoEncodingMixin:
+    """What a model that holds an encoder, a compressor and a projector can do with them.
+
+    Attributes:
+        visual_parts: Names of the three; they stay in full precision when the language model is loaded in 4 or 8 bits.
+    """
+
+    visual_parts: ClassVar[tuple[str, ...]] = ("vision", "compressor", "projector")
+
+    config: VideoLLMConfig
+    device: torch.device
+    vision: FrameEncoder
+    compressor: Compressor
+    projector: Projector
+    _fingerprint: tuple[object, str] | None = None
+
+    def plan_tokens(
+        self, plan: FramePlan, max_visual_tokens: int | None = None, *, merged: MergedSegments | None = None
+    ) -> TokenPlan:
+        """Says how many visual tokens a video will take: before any frame is decoded, or once it is merged.
+
+        Args:
+            plan: The frame plan.
+            max_visual_tokens: Most rows in the prompt; ``None`` for the configuration's default.
+            merged: What :meth:`merge_video` gave; with it the plan is exact even if the compressor goes by content.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
+        return self.compressor.plan_tokens(plan, self._budget(max_visual_tokens), merged=merged)
+
+    def _budget(self, max_visual_tokens: int | None) -> int | None:
+        return self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
+
+    def encode_video(
+        self,
+        frames_T3HW: Tensor,
+        plan: FramePlan,
+        *,
+        max_visual_tokens: int | None = None,
+        source: str = "",
+    ) -> EncodedVideo:
+        """Encodes a video once, to be asked about any number of times. Deterministic, without gradients.
+
+        Args:
+            frames_T3HW: The plan's frames: prepared ones (float, the processor's ``prepare_frames``), or raw ones from
+                0 to 255 (uint8, any size).
+            plan: The resolved frame plan.
+            max_visual_tokens: Most rows in the prompt, memory tokens included; ``None`` for the default.
+            source: Where the video comes from, for people.
+
+        Returns:
+            The encoded video, on the model's device and in its dtype.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+            DataError: The frames are not those of the plan.
+        """
+        # A budget that cannot be met is refused before the work begins.
+        self.plan_tokens(plan, max_visual_tokens)
+        merged = self.merge_video(frames_T3HW, plan)
+        return self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens, source=source)
+
+    def encode_merged(
+        self,
+        merged: MergedSegments,
+        plan: FramePlan,
+        *,
+        max_visual_tokens: int | None = None,
+        source: str = "",
+    ) -> EncodedVideo:
+        """The rest of :meth:`encode_video`, from what :meth:`merge_video` gave, fresh or from disk.
+
+        Args:
+            merged: Merged segment tokens.
+            plan: The resolved frame plan that they were made with.
+            max_visual_tokens: As for :meth:`encode_video`.
+            source: As for :meth:`encode_video`.
+
+        Returns:
+            The encoded video.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
+        with torch.no_grad(), evaluating(self.compressor, self.projector):
+            compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
+            tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
+        token_plan, plan = compressed.token_plan, compressed.plan
+        return EncodedVideo(
+            tokens_KD=tokens,
+            spans_K2=compressed.spans_K2.float(),
+            counts=token_plan.counts,
+            segment_spans_s=token_plan.spans_s(plan),
+            memory=token_plan.memory,
+            plan=plan,
+            fingerprint=self.fingerprint(),
+            source=source,
+        )
+
+    def merge_video(self, frames_T3HW: Tensor, plan: FramePlan) -> MergedSegments:
+        """The part of encoding that a frozen encoder needs to do only once, whatever the budget; may be kept on disk.
+
+        Args:
+            frames_T3HW: As for :meth:`encode_video`.
+            plan: The resolved frame plan.
+
+        Returns:
+            Merged segment tokens, without gradients.
+        """
+        with torch.no_grad(), evaluating(self.vision):
+            patches = self.vision(self._prepared(frames_T3HW))
+            return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
+
+    def project_segments(
+        self,
+        merged: Sequence[MergedSegments],
+        token_plans: Sequence[TokenPlan],
+        spans: Sequence[Tensor] | None = None,
+    ) -> list[Tensor]:
+        """The part of encoding that is trained: queries and projector, for many videos at once.
+
+        Args:
+            merged: What :meth:`merge_video` gave for each video, fresh or from disk.
+            token_plans: What :meth:`plan_tokens` says for each of them.
+            spans: Start and end second of each video's tokens, (K, 2), as ``compressor.token_spans`` gives them; only a
+                projector that reads times needs them.
+
+        Returns:
+            For each video its visual tokens, (K, D), as :meth:`encode_video` gives them, with gradients.
+
+        Raises:
+            DataError: The projector reads times and ``spans`` is ``None``.
+        """
+        if spans is None and self.config.projector.time_frequencies:
+            raise DataError("this model's projector reads the times of tokens: give their spans")
+        rows = self.compressor.query(merged, token_plans)
+        projected: Tensor = self.projector(torch.cat(rows), None if spans is None else torch.cat(list(spans)))
+        return list(projected.split([len(row) for row in rows]))
+
+    def fingerprint(self) -> str:
+        """Returns a hash of all that visual tokens depend on: weights and settings of the visual part.
+
+        It is computed when first asked for, and again after weights were changed.
+        """
+        parts = {name: getattr(self, name).state_dict(keep_vars=True) for name in self.visual_parts}
+        tensors = {
+            f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()
+        }
+        state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors.values())
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            self._fingerprint = (state, self._hash(tensors))
+        return self._fingerprint[1]
+
+    def _hash(self, tensors: dict[str, Tensor]) -> str:
+        config = self.config.to_dict()
+        names = ("image", "compressor", "projector", "vision_layer", "stem", "matching", "temporal")
+        settings = {name: config[name] for name in names}
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+        for name, tensor in sorted(tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def _prepared(self, frames_T3HW: Tensor) -> Tensor:
+        if frames_T3HW.dtype == torch.uint8:
+            frames_T3HW = prepare_frames(frames_T3HW.movedim(1, -1), self.config.image)
+        size = self.config.image.size
+        if frames_T3HW.shape[1:] != (3, size, size):
+            raise DataError(
+                f"prepared frames must have shape (T, 3, {size}, {size}), got {tuple(frames_T3HW.shape)}; "
+                "use the processor's prepare_frames"
+            )
+        return frames_T3HW.to(self.device)
