@@ -12,6 +12,7 @@ import pytest
 from videollm.synthetic import truth, words
 from videollm.synthetic.language import phrasings
 from videollm.synthetic.language.follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from videollm.synthetic.language.indirect import INDIRECT_WORDINGS
 from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS, ask, questions
 from videollm.synthetic.language.small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
 from videollm.synthetic.language.wordings import TEST_WORDINGS, WORDINGS
@@ -73,7 +74,7 @@ def _all_asked(clip, kind, draws=1500):
 )
 def test_the_worlds_own_examples_are_asked_and_answered_word_for_word(example, kind, text, answer):
     rng = random.Random(7)
-    drawn = (ask(example, rng, kind) for _ in range(8000))
+    drawn = (ask(example, rng, kind) for _ in range(60000))
     assert next(question.answer for question in drawn if question and question.text == text) == answer
 
 
@@ -312,6 +313,17 @@ def test_every_kind_has_a_dozen_wordings_and_the_test_split_at_least_two_of_its_
     for train, test in ((FOLLOW_UPS, TEST_FOLLOW_UPS), (SMALL_TALK, TEST_SMALL_TALK)):
         assert train.keys() == test.keys()
         assert not any({*train[key]} & {*test[key]} for key in train)
+
+
+def test_every_kind_is_asked_in_a_hundred_ways_put_together_none_of_them_the_test_splits():
+    assert INDIRECT_WORDINGS.keys() == WORDINGS.keys()
+    for key, wordings in INDIRECT_WORDINGS.items():
+        assert len(set(wordings)) > 100, key
+        assert not {*wordings} & {*TEST_WORDINGS[key]}, key
+        for wording in wordings:
+            assert not wording.startswith(("Give me", "Say", "Would you say", "Look", "Do you know")), wording
+            assert wording.endswith((".", "?")), wording
+            assert "{}" not in wording, wording
 
 
 def test_training_uses_no_wording_of_the_test_split():

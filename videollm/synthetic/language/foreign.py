@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from .. import words
 from ..scenes import SHAPES
+from .indirect import INDIRECT_WORDINGS
 
 _NOUNS = (
     "man", "woman", "boy", "girl", "child", "baby", "person", "player", "driver", "teacher", "doctor", "soldier",
@@ -64,6 +65,11 @@ _OF_THE_FILE = (
     "Where can I find the {clip}?", "Who uploaded the {clip}?", "Can you cut the {clip}?", "Play the {clip} again.",
     "Can you make the {clip} brighter?", "Draw {some}.", "Show me another {clip}.", "Is the {clip} real?",
 )  # fmt: skip
+_INDIRECT = ("colour", "shape", "size", "action", "count_objects", "exists", "after", "before", "when")
+_DEEDS = (
+    ("moves left", "moving left"), ("appears", "appearing"), ("grows", "growing"), ("spins", "spinning"),
+    ("runs away", "running away"), ("falls down", "falling down"), ("opens", "opening"), ("sings", "singing"),
+)  # fmt: skip
 _CLIPS = ("video", "clip", "film", "movie", "recording")
 
 
@@ -76,6 +82,8 @@ def draw_foreign(rng: random.Random, *, only_in_test: bool = False) -> str:
     """
     nouns: Sequence[str] = _TEST_NOUNS if only_in_test else _NOUNS
     drawn = rng.random()
+    if drawn < 0.3:
+        return _indirect(rng, rng.choice(nouns))
     if drawn < 0.55:
         sentence = rng.choice(_LIKE_OURS)
     elif drawn < 0.85 or only_in_test:
@@ -88,3 +96,16 @@ def draw_foreign(rng: random.Random, *, only_in_test: bool = False) -> str:
     return sentence.format(
         noun=noun, nouns=words.plural(noun), some=words.with_article(noun), clip=rng.choice(_CLIPS)
     )
+
+
+def _indirect(rng: random.Random, noun: str) -> str:
+    """A question put together as those of the world are: the way of asking must not give the answer away."""
+    template = rng.choice(INDIRECT_WORDINGS[rng.choice(_INDIRECT)])
+    does, doing = rng.choice(_DEEDS)
+    slots = {
+        "thing": f"the {noun}",
+        "things": words.plural(noun),
+        "some": words.with_article(noun),
+        "bare": noun,
+    }
+    return words.capitalised(template.format(where="", does=does, doing=doing, **slots))

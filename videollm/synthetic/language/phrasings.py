@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from .. import words
 from .follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from .indirect import INDIRECT_WORDINGS
 from .wordings import TEST_WORDINGS, WORDINGS
 
 _TEST_WORDING_SHARE = 0.25
+_INDIRECT_SHARE = 0.5
 _AMERICAN = ((r"colour", "color"), (r"Colour", "Color"), (r"ummarise", "ummarize"))
 _CLIP_NAMES = ("the video", "this video", "the clip", "this clip")
 
@@ -36,6 +38,8 @@ def say(rng: random.Random, split: str, key: str, shot_index: int | None = None,
         The text and whether its wording is the test split's own.
     """
     template, only_in_test = _pick(rng, split, WORDINGS[key], TEST_WORDINGS[key])
+    if not only_in_test and rng.random() < _INDIRECT_SHARE:
+        template = rng.choice(INDIRECT_WORDINGS[key])
     where, scope = _where(rng, template, shot_index)
     fronted = where and "{where}" in template and rng.random() < 0.25
     text = words.capitalised(template.format(where="" if fronted else where, scope=scope, **slots))
