@@ -12,10 +12,11 @@ import pytest
 from videollm.synthetic import truth, words
 from videollm.synthetic.language import phrasings
 from videollm.synthetic.language.follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from videollm.synthetic.language.held_out_wordings import TEST_WORDINGS
 from videollm.synthetic.language.indirect import INDIRECT_WORDINGS
 from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS, ask, questions
 from videollm.synthetic.language.small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
-from videollm.synthetic.language.wordings import TEST_WORDINGS, WORDINGS
+from videollm.synthetic.language.wordings import WORDINGS
 from videollm.synthetic.scenes import HELD_OUT_ACTING, HELD_OUT_COLOURED, Backdrop
 
 
@@ -194,7 +195,7 @@ def test_exists_agrees_with_contents(training_clips):
                 words.full_name(thing) for thing in truth.things_in(clip, question.shot_index)
             )
             parts = re.search(
-                rf"(?:(small|large) )?(?:({'|'.join(_COLOURS)}) )?({'|'.join(_SHAPES)}|object)",
+                rf"\b(?:(small|large) )?(?:({'|'.join(_COLOURS)}) )?({'|'.join(_SHAPES)}|object)\b",
                 question.text.lower(),
             )
             size, colour, shape = parts.groups()

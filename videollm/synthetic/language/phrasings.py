@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from .. import words
 from .follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
+from .held_out_wordings import TEST_WORDINGS
 from .indirect import INDIRECT_WORDINGS
-from .wordings import TEST_WORDINGS, WORDINGS
+from .wordings import WORDINGS
 
 _TEST_WORDING_SHARE = 0.25
 _INDIRECT_SHARE = 0.5
