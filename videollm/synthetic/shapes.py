@@ -33,18 +33,18 @@ def _square() -> Points:
 
 
 def _triangle(proportion: float) -> Points:
-    height = _lerp((1.6, 2.0), proportion)
+    height = _lerp((1.5, 2.1), proportion)
     return np.array([(0, -height / 2), (1, height / 2), (-1, height / 2)])
 
 
 def _star(proportion: float) -> Points:
     turns = (np.arange(10) / 10 - 0.25) * _TURN
-    radii = np.where(np.arange(10) % 2 == 0, 1.0, _lerp((0.36, 0.5), proportion))
+    radii = np.where(np.arange(10) % 2 == 0, 1.0, _lerp((0.32, 0.55), proportion))
     return np.stack([np.cos(turns) * radii, np.sin(turns) * radii], axis=1)
 
 
 def _cross(proportion: float) -> Points:
-    arm = _lerp((0.2, 0.33), proportion)
+    arm = _lerp((0.15, 0.33), proportion)
     quarter = [(-arm, -1), (arm, -1), (arm, -arm)]
     corners = [_quarter_turns(point, quarter_turns) for quarter_turns in range(4) for point in quarter]
     return np.array(corners)
@@ -58,15 +58,24 @@ def _quarter_turns(point: tuple[float, float], count: int) -> tuple[float, float
 
 
 def _heart(proportion: float) -> Points:
-    """The usual sine-cubed heart curve, its height varied."""
+    """One of two usual hearts, its height varied: the sine-cubed curve, or a square on its tip with two half circles."""
+    if proportion > 0.5:
+        return _round_heart() * (1.0, _lerp((0.8, 1.2), proportion))
     turns = np.arange(_CIRCLE_CORNERS) / _CIRCLE_CORNERS * _TURN
     x = 16 * np.sin(turns) ** 3
     y = 13 * np.cos(turns) - 5 * np.cos(2 * turns) - 2 * np.cos(3 * turns) - np.cos(4 * turns)
     return np.stack([x, -y * _lerp((0.95, 1.15), proportion)], axis=1)
 
 
+def _round_heart() -> Points:
+    turns = np.linspace(1 / 8, -3 / 8, _CIRCLE_CORNERS // 2) * _TURN
+    right = 0.5**0.5 * np.stack([np.cos(turns), np.sin(turns)], axis=1) + (0.5, -0.5)
+    left = right[::-1] * (-1, 1)
+    return np.concatenate([[(0, 1)], right, left[1:]])
+
+
 def _diamond(proportion: float) -> Points:
-    width = _lerp((0.5, 0.76), proportion)
+    width = _lerp((0.45, 0.8), proportion)
     return np.array([(0, -1), (width, 0), (0, 1), (-width, 0)])
 
 
@@ -92,7 +101,7 @@ def outline(shape: str, proportion: float) -> Points:
 
 def hole(proportion: float) -> float:
     """Returns the radius of a ring's hole against its own."""
-    return _lerp((0.5, 0.72), proportion)
+    return _lerp((0.45, 0.76), proportion)
 
 
 def turned(points: Points, turns: float) -> Points:
