@@ -262,6 +262,8 @@ class FeatureSettings(StageSettings):
     split: Literal["train", "test"] = "train"
     degrade_share: float = Field(0.3, ge=0, le=1)
     """Share of clips whose frames go through a real codec."""
+    processes: int = Field(1, gt=0)
+    """Processes that make shards side by side and share the threads: two of one thread do more than one of two."""
 
 
 # What makes the built-in model, in order: names of the YAML files and of the runs' folders.

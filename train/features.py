@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from videollm.checkpoints import load_model
 from videollm.errors import DataError
 from videollm.model.modeling import VideoLLM
 from videollm.model.preprocessing import prepare_frames
@@ -49,13 +52,19 @@ _MERGING = ("merge_method", "merged_tokens", "merge_heads", "merge_share")
 def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *, workers: int = 1) -> None:
     """Renders, encodes and merges the clips of ``wanted`` into ``directory``; shards that are there are kept.
 
+    Args:
+        model: The model whose ViT and merging make the features.
+        wanted: Which clips. With several processes each loads the model anew, from ``wanted.model``.
+        directory: Where the shards go.
+        workers: Processes of each of them that render ahead.
+
     Raises:
         DataError: ``directory`` holds features of other clips or of another encoder.
     """
     directory.mkdir(parents=True, exist_ok=True)
     video = dataclasses.asdict(model.config.video)
     record = {
-        "clips": wanted.model_dump(mode="json"),
+        "clips": wanted.model_dump(mode="json", exclude={"processes"}),
         "encoder": TOLD if wanted.told else encoder_fingerprint(model),
         "merging": merging_settings(model),
         "memory_layers": model.config.compressor.memory_layers,
@@ -64,7 +73,33 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     }
     _claim(directory, record)
     missing = [shard for shard in range(_shards(wanted)) if not _shard_path(directory, shard).exists()]
-    for shard in missing:
+    if wanted.processes == 1:
+        _make_shards(model, wanted, directory, missing, workers)
+        return
+    threads = max(1, torch.get_num_threads() // wanted.processes)
+    with ProcessPoolExecutor(wanted.processes, mp_context=get_context("spawn")) as pool:
+        parts = [
+            pool.submit(
+                _make_shards_alone, wanted, directory, missing[part :: wanted.processes], workers, threads
+            )
+            for part in range(wanted.processes)
+        ]
+        for part in parts:
+            part.result()
+
+
+def _make_shards_alone(
+    wanted: FeatureSettings, directory: Path, shards: Sequence[int], workers: int, threads: int
+) -> None:
+    """What one of several processes does."""
+    torch.set_num_threads(threads)
+    _make_shards(load_model(str(wanted.model), device="cpu"), wanted, directory, shards, workers)
+
+
+def _make_shards(
+    model: VideoLLM, wanted: FeatureSettings, directory: Path, shards: Sequence[int], workers: int
+) -> None:
+    for shard in shards:
         indices = range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips))
         clips = torch.utils.data.DataLoader(
             _ToldClips(model, wanted, indices) if wanted.told else _RenderedClips(model, wanted, indices),

@@ -170,6 +170,19 @@ def test_cached_features_are_those_of_the_clip(chain):
     assert len(cached.memory_LC) == model.config.compressor.memory_layers
 
 
+def test_two_processes_make_the_features_that_one_makes(chain, tmp_path):
+    out, _ = chain
+    model = load_model(str(out / "start"), device="cpu")
+    settings = {"stage": "features", "model": out / "start", "told": True, "seed": 4, "clips": 70}
+    settings["world"] = {"wishes": yaml.safe_load(WISHES)}
+    for processes in (1, 2):
+        wanted = FeatureSettings.model_validate({**settings, "processes": processes})
+        write_features(model, wanted, tmp_path / str(processes), workers=0)
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("1", "2"))
+    assert one == two
+    assert len(one) == 3  # two shards and what they hold
+
+
 def test_features_of_patches_serve_every_compressor_and_merged_ones_only_their_own(chain, tmp_path):
     out, _ = chain
     model = load_model(str(out / "start"), device="cpu")
