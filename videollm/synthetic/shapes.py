@@ -58,7 +58,7 @@ def _quarter_turns(point: tuple[float, float], count: int) -> tuple[float, float
 
 
 def _heart(proportion: float) -> Points:
-    """One of two usual hearts, its height varied: the sine-cubed curve, or a square on its tip with two half circles."""
+    """One of two usual hearts, its height varied: the sine-cubed curve, or a square on its tip and two half circles."""
     if proportion > 0.5:
         return _round_heart() * (1.0, _lerp((0.8, 1.2), proportion))
     turns = np.arange(_CIRCLE_CORNERS) / _CIRCLE_CORNERS * _TURN
