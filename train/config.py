@@ -135,6 +135,8 @@ class VisionPretraining(RunSettings):
     """``VideoSettings``: how clips are read, and so how far frames are apart."""
     window_frames: int = Field(6, gt=0)
     """Neighbouring frames of a clip that are seen together; a sample of the batch is such a window."""
+    windows_per_clip: int = Field(1, gt=0)
+    """Neighbouring batches that show the same clips at other times: to think of a clip takes longer than to draw it."""
     event_share: float = Field(0.6, ge=0, le=1)
     """Share of windows that are drawn to lie in or beside an event, where the clip has one."""
     crowded_share: float = Field(0.5, ge=0, le=1)
@@ -186,6 +188,9 @@ class Alignment(TuningSettings):
     stage: Literal["align"]
     contrastive_weight: float = Field(0.0, ge=0)
     """Weight of the contrastive loss between videos and captions (CG-VLM), beside 1 for the captions' tokens."""
+    fit_clips: int = Field(0, ge=0)
+    """Clips to which the projector is fitted in closed form before the first step, for a language model that was taught
+    by told features; 0 for none."""
     negatives: int = Field(128, ge=0)
     """Captions of other clips in each contrastive comparison, besides those of the batch."""
 

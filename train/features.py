@@ -99,19 +99,23 @@ def _make_shards_alone(
 def _make_shards(
     model: VideoLLM, wanted: FeatureSettings, directory: Path, shards: Sequence[int], workers: int
 ) -> None:
-    for shard in shards:
-        indices = range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips))
-        clips = torch.utils.data.DataLoader(
-            _ToldClips(model, wanted, indices) if wanted.told else _RenderedClips(model, wanted, indices),
+    indices = [range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, wanted.clips)) for shard in shards]
+    every = [index for part in indices for index in part]
+    # One loader for all shards: in a spawned process each new worker would import torch anew.
+    clips = iter(
+        torch.utils.data.DataLoader(
+            _ToldClips(model, wanted, every) if wanted.told else _RenderedClips(model, wanted, every),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
+    )
+    merge = _merge_told if wanted.told else _merge
+    for shard, part in zip(shards, indices, strict=True):
         tensors: dict[str, torch.Tensor] = {}
-        merge = _merge_told if wanted.told else _merge
-        for index, (seen, plan) in zip(indices, clips, strict=True):
-            merged = merge(model, seen, plan)
-            tensors |= {f"{index}/{name}": part for name, part in merged.to_tensors(torch.float16).items()}
+        for index in part:
+            merged = merge(model, *next(clips))
+            tensors |= {f"{index}/{name}": value for name, value in merged.to_tensors(torch.float16).items()}
         _write_shard(_shard_path(directory, shard), tensors)
 
 
@@ -230,7 +234,7 @@ def merging_settings(model: VideoLLM) -> dict[str, Any]:
 class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]], ABC):
     """Clips as something to be encoded, with their resolved plans."""
 
-    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
+    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: Sequence[int]) -> None:
         self._video, self._image = model.config.video, model.config.image
         self._wanted, self._indices = wanted, indices
 
@@ -251,7 +255,7 @@ class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]], ABC):
 class _ToldClips(_Clips):
     """Patches that say what they show."""
 
-    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: range) -> None:
+    def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: Sequence[int]) -> None:
         super().__init__(model, wanted, indices)
         self._encoder = told_encoder(model)
 

@@ -49,12 +49,13 @@ class FrameWindows(Dataset[list[Batch]]):
     def __init__(self, settings: VisionPretraining, video: VideoSettings, split: str) -> None:
         self._settings, self._video, self._split = settings, video, split
         self._image = ImageSettings(size=settings.shape.image_size)
+        self._clips: dict[int, Clip] = {}  # those of the last batch
 
     def __getitem__(self, index: int) -> list[Batch]:
         count = self._settings.batch_size
-        windows = [
-            self._window((self._settings.seed << 40) + index * count + number) for number in range(count)
-        ]
+        drawn, window = divmod(index, self._settings.windows_per_clip)
+        first = (self._settings.seed << 40) + drawn * count
+        windows = [self._window(first + number, window) for number in range(count)]
         batch: Batch = {
             "frames": torch.cat([window.frames_T3HW for window in windows]),
             "lengths": [len(window.captions) for window in windows],
@@ -66,9 +67,10 @@ class FrameWindows(Dataset[list[Batch]]):
         # In one part: the contrastive loss compares all of a batch.
         return [batch | {"supervised": len(batch["classes"])}]
 
-    def _window(self, seed: int) -> _Window:
-        rng = np.random.default_rng((seed, 1))
-        clip = sample_clip(seed, self._split, **self._wishes(rng))
+    def _window(self, seed: int, number: int) -> _Window:
+        """Returns a window of the clip of a seed; the same clip is asked for again in the next batch."""
+        clip = self._clip(seed)
+        rng = np.random.default_rng((seed, 1, number))
         times = self._times(clip, rng)
         frames_THW3 = render_frames(clip, times)
         if rng.random() < self._settings.degrade_share:
@@ -78,6 +80,14 @@ class FrameWindows(Dataset[list[Batch]]):
         motions = patch_motions(clip, times, shape.image_size, shape.grid)
         captions = [encode_caption(frame_caption(clip, time, placed=True)) for time in times]
         return _Window(prepare_frames(frames_THW3, self._image), labels, motions, captions)
+
+    def _clip(self, seed: int) -> Clip:
+        if seed not in self._clips:
+            if len(self._clips) >= self._settings.batch_size:
+                self._clips.clear()
+            wishes = self._wishes(np.random.default_rng((seed, 1)))
+            self._clips[seed] = sample_clip(seed, self._split, **wishes)
+        return self._clips[seed]
 
     def _wishes(self, rng: np.random.Generator) -> dict[str, Any]:
         """What is wished of a clip besides what the settings fix."""

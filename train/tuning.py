@@ -38,6 +38,7 @@ from .features import FeatureStore, encode_told, told_encoder
 from .loop import unwrap
 from .optimization import set_trainable
 from .packing import PackedPrompts, pack, packed_mask, pad_rows
+from .projector_fit import fit_projector
 from .task import Batch, Loss, passes
 
 _MARK = "<video>"
@@ -132,6 +133,8 @@ class TuningTask:
         store = FeatureStore(settings.features)
         store.serve(self.model)
         self._told = told_encoder(self.model) if store.contents.told else None
+        if isinstance(settings, Alignment) and settings.fit_clips:
+            fit_projector(self.model, store, settings.fit_clips)
         self._peft: PeftModel | None = None
         trained = settings.trained or _bridge(self.model)
         if isinstance(settings, Instruction) and settings.lora is not None:

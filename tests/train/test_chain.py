@@ -17,9 +17,11 @@ from videollm.evaluation.metrics import paired_interval
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble
-from videollm_train.config import POCKET_CHAIN, Assembly, FeatureSettings
+from videollm_train.config import POCKET_CHAIN, Assembly, FeatureSettings, load_settings
 from videollm_train.features import FeatureStore, write_features
 from videollm_train.programs import make_pocket
+from videollm_train.projector_fit import fit_projector
+from videollm_train.tuning import TuningTask
 
 # One process trains; the others would only train the same again.
 pytestmark = pytest.mark.xdist_group("chain")
@@ -74,6 +76,7 @@ def overrides():
         "features": [f"world.wishes={WISHES}", "clips=256", "degrade_share=0.1"],
         "align": [
             "steps=150",
+            "fit_clips=0",
             "contrastive_weight=0.1",
             "negatives=4",
             "batch_size=16",
@@ -130,6 +133,33 @@ def test_a_held_out_set_is_answered_above_its_blind_baseline(chain):
     blind = [answers[(index + 17) % 60] == truth for index, truth in enumerate(truths)]
     assert set(truths) <= set(COLOURS)
     assert paired_interval(seeing, blind).low > 0.1
+
+
+@torch.no_grad()
+def first_caption_loss(out, fit_clips):
+    """Loss of captions before the first step of stage 1."""
+    changes = (
+        f"fit_clips={fit_clips}",
+        "contrastive_weight=0",
+        "batch_size=32",
+        "evaluation_questions=0",
+        *FAST,
+    )
+    task = TuningTask(load_settings(CONFIGS / "align.yaml", changes, out=out))
+    parts = task.dataset[0]
+    return sum(float(task.loss(task.model, part).total) for part in parts) / sum(
+        part["supervised"] for part in parts
+    )
+
+
+def test_stage_one_starts_ahead_with_a_fitted_projector(chain):
+    assert first_caption_loss(chain[0], fit_clips=64) < 0.8 * first_caption_loss(chain[0], fit_clips=0)
+
+
+def test_a_projector_is_not_fitted_behind_queries(tiny_checkpoint):
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    with pytest.raises(ConfigError, match="without queries, the model's is merge\\+qformer"):
+        fit_projector(model, store=None, clips=1)
 
 
 def test_a_finished_chain_is_not_run_again(chain):

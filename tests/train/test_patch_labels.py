@@ -7,7 +7,7 @@ from videollm.model.settings import VideoSettings
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import COLOURS, Action, Backdrop, Clip, Shot, WorldObject
-from videollm_train.config import VisionPretraining
+from videollm_train.config import VisionPretraining, WorldSettings
 from videollm_train.frame_windows import FrameWindows
 from videollm_train.patch_head import PatchHead, count_right, patch_losses
 from videollm_train.patch_labels import CLASSES, IGNORED, OBJECT_TRAITS, SCENE_TRAITS, patch_labels
@@ -242,6 +242,22 @@ def test_windows_are_runs_of_planned_frames_with_their_labels(settings):
     for name in ("frames", "classes", "centres"):
         assert torch.equal(batch[name], again[name])
     assert not torch.equal(batch["frames"], windows[3][0]["frames"])
+
+
+def test_neighbouring_batches_show_the_same_clips_at_other_times(settings):
+    shared = settings.model_copy(update={"windows_per_clip": 2, "world": WorldSettings(wishes={"shots": 1})})
+    video = VideoSettings(fps=3, max_frames=48)
+    in_order = FrameWindows(shared, video, "train")
+    batches = [in_order[index][0] for index in range(4)]
+    alone = [FrameWindows(shared, video, "train")[index][0] for index in range(4)]
+    for batch, again in zip(batches, alone, strict=True):  # whatever was asked for before
+        assert torch.equal(batch["frames"], again["frames"])
+    backdrop = list(CLASSES).index("backdrop")
+    shown = [batch["classes"][::4, :, backdrop].amax(1).tolist() for batch in batches]
+    assert shown[0] == shown[1]
+    assert shown[2] == shown[3]
+    assert not torch.equal(batches[0]["frames"], batches[1]["frames"])
+    assert len({str(batch["captions"]) for batch in batches}) > 1
 
 
 def test_a_short_clip_gives_all_of_its_frames(settings):

@@ -87,19 +87,25 @@ class FrameMatching(nn.Module):
 
     def _compare(self, here_TChw: Tensor, there_TChw: Tensor) -> Tensor:
         """Softmax over the places around each, and the greatest similarity, (T, O + 1, h, w)."""
-        height, width = here_TChw.shape[2:]
-        alike_TNN = here_TChw.flatten(2).transpose(1, 2) @ there_TChw.flatten(2)
-        around_NO = _around(height, width, self.radius).to(alike_TNN.device)
-        alike_TNO = F.pad(alike_TNN, (0, 1)).gather(2, around_NO.expand(len(alike_TNN), -1, -1))
-        shares_TNO = (self.sharpness.exp() * alike_TNO).softmax(dim=-1)
-        found_TON = torch.cat([shares_TNO, alike_TNO.amax(dim=-1, keepdim=True)], dim=-1).transpose(1, 2)
-        return found_TON.reshape(len(alike_TNN), -1, height, width)
+        alike_ThwO = _alike_around(here_TChw, there_TChw, self.radius)
+        shares_ThwO = (self.sharpness.exp() * alike_ThwO).softmax(dim=-1)
+        found_ThwO = torch.cat([shares_ThwO, alike_ThwO.amax(dim=-1, keepdim=True)], dim=-1)
+        return found_ThwO.movedim(-1, 1)
 
 
-def _around(height: int, width: int, radius: int) -> Tensor:
-    """Index of each place around each, raster order, (N, O); one past the last place for what lies outside."""
-    steps = torch.arange(-radius, radius + 1)
-    rows = torch.arange(height)[:, None, None, None] + steps[:, None]
-    columns = torch.arange(width)[:, None, None] + steps
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return torch.where(inside, rows * width + columns, height * width).flatten(2).flatten(0, 1)
+def _alike_around(here_TChw: Tensor, there_TChw: Tensor, radius: int) -> Tensor:
+    """Products of each place with those around it in another frame, in raster order; 0 for those outside, (T, h, w, O).
+
+    Each row is multiplied with the rows around it as a whole, of which each place then takes its own stretch: several
+    times as much arithmetic as is needed, and in one matrix product still the fastest.
+    """
+    count, _, height, width = here_TChw.shape
+    side, wide = 2 * radius + 1, width + 2 * radius
+    there_THCW = F.pad(there_TChw, (radius,) * 4).transpose(1, 2)
+    rows_ThCB = torch.stack([there_THCW[:, row : row + height] for row in range(side)], dim=3).flatten(3)
+    alike_ThwB = here_TChw.permute(0, 2, 3, 1) @ rows_ThCB
+    # One row of places on, one column on: the stretch of a place begins one further than its left neighbour's.
+    alike_ThwRR = alike_ThwB.contiguous().as_strided(
+        (count * height, width, side, side), (width * side * wide, side * wide + 1, wide, 1)
+    )
+    return alike_ThwRR.reshape(count, height, width, side * side)
