@@ -135,8 +135,11 @@ class VisionPretraining(RunSettings):
     """``VideoSettings``: how clips are read, and so how far frames are apart."""
     window_frames: int = Field(6, gt=0)
     """Neighbouring frames of a clip that are seen together; a sample of the batch is such a window."""
-    windows_per_clip: int = Field(1, gt=0)
-    """Neighbouring batches that show the same clips at other times: to think of a clip takes longer than to draw it."""
+    windows: Path | None = None
+    """Directory in which rendered windows are kept and come again, shuffled; ``None`` renders new ones in every step,
+    which takes as long as learning from them."""
+    distinct_windows: int = Field(24_000, gt=0)
+    """How many are kept."""
     event_share: float = Field(0.6, ge=0, le=1)
     """Share of windows that are drawn to lie in or beside an event, where the clip has one."""
     crowded_share: float = Field(0.5, ge=0, le=1)

@@ -38,10 +38,12 @@ from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import Clip
 from videollm.values import EncodedVideo, FramePlan
 
+from .claims import claim
 from .config import FeatureSettings
 from .told import ToldEncoder
 
 SHARD_CLIPS = 64
+_RECORD = "features.json"
 #: Encoder of features that no encoder made.
 TOLD = "told"
 #: Kinds of compressor that keep every patch until they know the budget.
@@ -61,7 +63,6 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
     Raises:
         DataError: ``directory`` holds features of other clips or of another encoder.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     video = dataclasses.asdict(model.config.video)
     record = {
         "clips": wanted.model_dump(mode="json", exclude={"processes"}),
@@ -71,7 +72,7 @@ def write_features(model: VideoLLM, wanted: FeatureSettings, directory: Path, *,
         "video": video,
         "world": world_fingerprint(),
     }
-    _claim(directory, record)
+    claim(directory, _RECORD, record, "features of other clips or another encoder")
     missing = [shard for shard in range(_shards(wanted)) if not _shard_path(directory, shard).exists()]
     if wanted.processes == 1:
         _make_shards(model, wanted, directory, missing, workers)
@@ -131,7 +132,7 @@ class FeatureStore:
 
     def __init__(self, directory: Path) -> None:
         try:
-            record = json.loads((directory / "features.json").read_text("utf-8"))
+            record = json.loads((directory / _RECORD).read_text("utf-8"))
         except OSError as error:
             raise DataError(
                 f"{directory}: no features here; make them with 'videollm train features'"
@@ -310,11 +311,3 @@ def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     partial = path.with_suffix(f".partial-{os.getpid()}")
     save_file(tensors, partial)
     partial.rename(path)
-
-
-def _claim(directory: Path, record: dict[str, Any]) -> None:
-    """Makes sure that everything in a directory was made alike."""
-    path = directory / "features.json"
-    if path.exists() and json.loads(path.read_text("utf-8")) != record:
-        raise DataError(f"{directory} holds features of other clips or another encoder; use a new directory")
-    path.write_text(json.dumps(record), encoding="utf-8")

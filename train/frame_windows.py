@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from videollm.model.preprocessing import prepare_frames
+from videollm.model.preprocessing import prepare_frames, shrink_frames
 from videollm.model.settings import ImageSettings, VideoSettings
 from videollm.synthetic.files import degrade
 from videollm.synthetic.language.descriptions import frame_caption
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames
-from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import CAMERAS, Clip
 from videollm.synthetic.truth import events
 
 from .caption_words import encode_caption
 from .config import VisionPretraining
-from .patch_labels import Labels, patch_labels
+from .patch_labels import patch_labels
 from .patch_motion import patch_motions
 from .task import Batch
+from .window_store import Window, WindowStore
 
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A run of frames of one clip, what their patches show, and the ids of their captions."""
-
-    frames_T3HW: torch.Tensor
-    labels: Labels
-    motions_TPM: torch.Tensor
-    captions: list[list[int]]
+# Settings that the windows depend on, the shape's aside.
+_DECISIVE = (
+    "seed", "world", "video", "window_frames", "event_share", "crowded_share", "crowd", "moving_share", "degrade_share",
+)  # fmt: skip
 
 
 class FrameWindows(Dataset[list[Batch]]):
@@ -49,45 +45,59 @@ class FrameWindows(Dataset[list[Batch]]):
     def __init__(self, settings: VisionPretraining, video: VideoSettings, split: str) -> None:
         self._settings, self._video, self._split = settings, video, split
         self._image = ImageSettings(size=settings.shape.image_size)
-        self._clips: dict[int, Clip] = {}  # those of the last batch
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._kept: WindowStore | None = None
+        if settings.windows is not None and split == "train":
+            self._kept = WindowStore(settings.windows, self._record())
 
     def __getitem__(self, index: int) -> list[Batch]:
         count = self._settings.batch_size
-        drawn, window = divmod(index, self._settings.windows_per_clip)
-        first = (self._settings.seed << 40) + drawn * count
-        windows = [self._window(first + number, window) for number in range(count)]
+        windows = [self._draw(index * count + position) for position in range(count)]
         batch: Batch = {
-            "frames": torch.cat([window.frames_T3HW for window in windows]),
+            "frames": torch.cat([prepare_frames(window.frames_THW3, self._image) for window in windows]),
             "lengths": [len(window.captions) for window in windows],
-            "classes": torch.cat([window.labels.classes_TPK for window in windows]),
-            "centres": torch.cat([window.labels.centres_TP for window in windows]),
+            "classes": torch.cat([window.classes_TPK.long() for window in windows]),
+            "centres": torch.cat([window.centres_TP for window in windows]),
             "motions": torch.cat([window.motions_TPM for window in windows]),
             "captions": [ids for window in windows for ids in window.captions],
         }
         # In one part: the contrastive loss compares all of a batch.
         return [batch | {"supervised": len(batch["classes"])}]
 
-    def _window(self, seed: int, number: int) -> _Window:
-        """Returns a window of the clip of a seed; the same clip is asked for again in the next batch."""
-        clip = self._clip(seed)
-        rng = np.random.default_rng((seed, 1, number))
+    def _draw(self, sample: int) -> Window:
+        """Returns the ``sample``-th window of training: a new one, or all that are kept in turn, shuffled each time."""
+        if self._kept is None:
+            return self._make(sample)
+        distinct = self._settings.distinct_windows
+        epoch, position = divmod(sample, distinct)
+        if epoch not in self._orders:
+            self._orders = {epoch: np.random.default_rng((self._settings.seed, epoch)).permutation(distinct)}
+        return self._kept.load(int(self._orders[epoch][position]), self._make)
+
+    def _make(self, number: int) -> Window:
+        seed = (self._settings.seed << 40) + number
+        rng = np.random.default_rng((seed, 1))
+        clip = sample_clip(seed, self._split, **self._wishes(rng))
         times = self._times(clip, rng)
         frames_THW3 = render_frames(clip, times)
         if rng.random() < self._settings.degrade_share:
             frames_THW3 = degrade(frames_THW3, rng)
         shape = self._settings.shape
         labels = patch_labels(clip, times, shape.image_size, shape.grid)
-        motions = patch_motions(clip, times, shape.image_size, shape.grid)
-        captions = [encode_caption(frame_caption(clip, time, placed=True)) for time in times]
-        return _Window(prepare_frames(frames_THW3, self._image), labels, motions, captions)
+        return Window(
+            shrink_frames(frames_THW3, self._image.size),
+            labels.classes_TPK.to(torch.int8),
+            labels.centres_TP,
+            patch_motions(clip, times, shape.image_size, shape.grid),
+            [encode_caption(frame_caption(clip, time, placed=True)) for time in times],
+        )
 
-    def _clip(self, seed: int) -> Clip:
-        if seed not in self._clips:
-            if len(self._clips) >= self._settings.batch_size:
-                self._clips.clear()
-            wishes = self._wishes(np.random.default_rng((seed, 1)))
-            self._clips[seed] = sample_clip(seed, self._split, **wishes)
-        return self._clips[seed]
+    def _record(self) -> dict[str, Any]:
+        """What the windows depend on."""
+        settings = self._settings.model_dump(mode="json")
+        kept = {name: settings[name] for name in _DECISIVE}
+        shape = {name: settings["shape"][name] for name in ("image_size", "patch_size")}
+        return kept | shape | {"clips": world_fingerprint()}
 
     def _wishes(self, rng: np.random.Generator) -> dict[str, Any]:
         """What is wished of a clip besides what the settings fix."""

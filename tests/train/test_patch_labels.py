@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from videollm.errors import DataError
 from videollm.model.settings import VideoSettings
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import COLOURS, Action, Backdrop, Clip, Shot, WorldObject
-from videollm_train.config import VisionPretraining, WorldSettings
+from videollm_train.config import VisionPretraining
 from videollm_train.frame_windows import FrameWindows
 from videollm_train.patch_head import PatchHead, count_right, patch_losses
 from videollm_train.patch_labels import CLASSES, IGNORED, OBJECT_TRAITS, SCENE_TRAITS, patch_labels
@@ -244,20 +245,29 @@ def test_windows_are_runs_of_planned_frames_with_their_labels(settings):
     assert not torch.equal(batch["frames"], windows[3][0]["frames"])
 
 
-def test_neighbouring_batches_show_the_same_clips_at_other_times(settings):
-    shared = settings.model_copy(update={"windows_per_clip": 2, "world": WorldSettings(wishes={"shots": 1})})
+def windows_of(dataset, indices):
+    """What each window of some batches says, in sums of its tensors."""
+    found = []
+    for (batch,) in (dataset[index] for index in indices):
+        parts = [batch[name].split(batch["lengths"]) for name in ("frames", "classes", "centres", "motions")]
+        found += [
+            [part.double().nan_to_num(7).sum().item() for part in one] for one in zip(*parts, strict=True)
+        ]
+    return found
+
+
+def test_kept_windows_are_those_that_are_rendered_and_come_again_in_another_order(settings, tmp_path):
+    kept = settings.model_copy(update={"windows": tmp_path / "windows", "distinct_windows": 6})
     video = VideoSettings(fps=3, max_frames=48)
-    in_order = FrameWindows(shared, video, "train")
-    batches = [in_order[index][0] for index in range(4)]
-    alone = [FrameWindows(shared, video, "train")[index][0] for index in range(4)]
-    for batch, again in zip(batches, alone, strict=True):  # whatever was asked for before
-        assert torch.equal(batch["frames"], again["frames"])
-    backdrop = list(CLASSES).index("backdrop")
-    shown = [batch["classes"][::4, :, backdrop].amax(1).tolist() for batch in batches]
-    assert shown[0] == shown[1]
-    assert shown[2] == shown[3]
-    assert not torch.equal(batches[0]["frames"], batches[1]["frames"])
-    assert len({str(batch["captions"]) for batch in batches}) > 1
+    first, alone = FrameWindows(kept, video, "train"), FrameWindows(settings, video, "train")
+    rendered = windows_of(alone, (0, 1))
+    epochs = [windows_of(first, (0, 1)), windows_of(first, (2, 3))]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(rendered)
+    assert epochs[0] != epochs[1]
+    again = FrameWindows(kept, video, "train")[3]
+    assert all(torch.equal(again[0][name], first[3][0][name]) for name in ("frames", "classes", "centres"))
+    with pytest.raises(DataError, match="holds windows of other clips"):
+        FrameWindows(kept.model_copy(update={"crowd": 2}), video, "train")
 
 
 def test_a_short_clip_gives_all_of_its_frames(settings):

@@ -52,6 +52,23 @@ def prepare_frames(frames_THW3: NDArray[np.uint8] | Tensor, settings: ImageSetti
     return prepared
 
 
+def shrink_frames(frames_THW3: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resizes frames as :func:`prepare_frames` does, for keeping: preparing what this gives leads to the same.
+
+    Args:
+        frames_THW3: As for :func:`prepare_frames`.
+        size: The side that they are to be prepared for.
+
+    Returns:
+        uint8, the longer side of which is ``size``.
+    """
+    height, width = frames_THW3.shape[1:3]
+    _, _, high, wide = letterbox(height, width, size)
+    resized_T3HW = _resize(torch.from_numpy(frames_THW3).movedim(-1, 1).float(), high, wide)
+    shrunk: NDArray[np.uint8] = resized_T3HW.to(torch.uint8).movedim(1, -1).contiguous().numpy()
+    return shrunk
+
+
 def letterbox(height: int, width: int, size: int) -> tuple[int, int, int, int]:
     """Where a picture lies in a square, as large as it goes and in the middle.
 
