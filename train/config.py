@@ -143,9 +143,9 @@ class VisionPretraining(RunSettings):
     event_share: float = Field(0.6, ge=0, le=1)
     """Share of windows that are drawn to lie in or beside an event, where the clip has one."""
     crowded_share: float = Field(0.5, ge=0, le=1)
-    """Share of clips whose shots hold ``crowd`` objects: more to learn from a frame."""
-    crowd: int = Field(4, ge=1)
-    """Objects of a crowded shot, which may be more than the world has; fewer where no room is found."""
+    """Share of clips to whose shots objects that stay still are added: more to learn from a frame."""
+    crowd: int = Field(8, ge=1)
+    """Objects of a crowded shot, more than the world has; fewer where no room is found."""
     moving_share: float = Field(0.0, ge=0, le=1)
     """Share of clips whose camera moves in every shot: most of the world's stand still, and say nothing of directions.
     """

@@ -12,10 +12,11 @@ from torch.utils.data import Dataset
 
 from videollm.model.preprocessing import prepare_frames, shrink_frames
 from videollm.model.settings import ImageSettings, VideoSettings
+from videollm.synthetic.crowds import crowd
 from videollm.synthetic.files import degrade
 from videollm.synthetic.language.descriptions import frame_caption
 from videollm.synthetic.reading import plan_clip
-from videollm.synthetic.rendering import render_frames
+from videollm.synthetic.rendering import render_frames, shot_index
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import CAMERAS, Clip
 from videollm.synthetic.truth import events
@@ -79,6 +80,8 @@ class FrameWindows(Dataset[list[Batch]]):
         rng = np.random.default_rng((seed, 1))
         clip = sample_clip(seed, self._split, **self._wishes(rng))
         times = self._times(clip, rng)
+        if rng.random() < self._settings.crowded_share:
+            clip = crowd(clip, rng, self._settings.crowd, {shot_index(clip, time) for time in times})
         frames_THW3 = render_frames(clip, times)
         if rng.random() < self._settings.degrade_share:
             frames_THW3 = degrade(frames_THW3, rng)
@@ -103,8 +106,6 @@ class FrameWindows(Dataset[list[Batch]]):
         """What is wished of a clip besides what the settings fix."""
         settings = self._settings
         wishes: dict[str, Any] = {}
-        if rng.random() < settings.crowded_share:
-            wishes["objects"] = settings.crowd
         if rng.random() < settings.moving_share:
             wishes["camera"] = str(rng.choice(CAMERAS[1:]))
         return wishes | settings.world.wishes

@@ -26,7 +26,7 @@ _LEAST_DISTANCE = 65.0  # of RGB, Euclidean
 _ALIKE_SHARE = 0.06  # of an object's own area that may lie over what is like it, anywhere along its path
 _HELD_OUT_SHARE = 1 / 3
 _STILL_SHARE = 0.2
-_LARGE_SHARE = 0.6  # before placing, which is harder for large ones
+_LARGE_SHARE = 0.6
 _LONGEST_ACTION_S = 4.0
 _SHORTEST_ACTION_S = 0.8
 _EDGE_S = 0.4  # between an event and the cut or fade next to it
@@ -177,6 +177,8 @@ def place(
     shot: Shot,
     frame: tuple[int, int],
     behind: np.ndarray,
+    *,
+    large_share: float = _LARGE_SHARE,
 ) -> tuple[WorldObject, ...] | None:
     """Finds sizes and places at which objects stay inside the frame, apart from each other, and easy to see.
 
@@ -184,18 +186,19 @@ def place(
         rng: Source of chance.
         roles: Who they are.
         actions: What they do, in the same order.
-        shot: The shot, without objects.
+        shot: The shot, with no objects or those beside which room is to be found.
         frame: Width and height of the frame in pixels.
-        behind: The shot's first picture (height, width, 3), at any resolution.
+        behind: The shot's first picture without objects (height, width, 3), at any resolution.
+        large_share: Share of large objects before placing, which is harder for them.
 
     Returns:
-        The objects, or ``None`` where no room was found.
+        The new objects, or ``None`` where no room was found.
     """
     placed: list[WorldObject] = []
-    boxes: list[Box] = []
+    boxes = [swept_box(thing, shot, frame) for thing in shot.objects]
     for role, action in zip(roles, actions, strict=True):
         for _ in range(_PLACES_TRIED):
-            thing = _moved_inside(rng, _draw_object(rng, role, action, min(frame)), shot, frame)
+            thing = _moved_inside(rng, _draw_object(rng, role, action, min(frame), large_share), shot, frame)
             if thing is None:
                 continue
             box = swept_box(thing, shot, frame)
@@ -208,8 +211,10 @@ def place(
     return tuple(placed)
 
 
-def _draw_object(rng: np.random.Generator, role: Role, action: Action, short_side: int) -> WorldObject:
-    size = "large" if rng.random() < _LARGE_SHARE else "small"
+def _draw_object(
+    rng: np.random.Generator, role: Role, action: Action, short_side: int, large_share: float
+) -> WorldObject:
+    size = "large" if rng.random() < large_share else "small"
     smallest = max(0.1, _SMALLEST_PIXELS / short_side) + 0.002
     extent = float(rng.uniform(smallest, 0.164) if size == "small" else rng.uniform(0.253, 0.397))
     if action.kind == "shrinks":

@@ -1,0 +1,44 @@
+"""Crowds: more objects, under the world's rules but for their number."""
+
+from itertools import combinations
+
+import numpy as np
+
+from videollm.synthetic.casting import swept_box
+from videollm.synthetic.crowds import crowd
+from videollm.synthetic.truth import events
+
+
+def crowded(clips, most=7):
+    every = range(4)
+    return [crowd(clip, np.random.default_rng(seed), most, every) for seed, clip in enumerate(clips)]
+
+
+def test_a_crowd_is_added_to_what_was_there(clips):
+    grown = crowded(clips)
+    added = sum(len(shot.objects) for clip in grown for shot in clip.shots)
+    assert added > 2 * sum(len(shot.objects) for clip in clips for shot in clip.shots)
+    for before, after in zip(clips, grown, strict=True):
+        assert events(after) == events(before)
+        for one, other in zip(before.shots, after.shots, strict=True):
+            assert other.objects[: len(one.objects)] == one.objects
+            assert len(other.objects) <= max(7, len(one.objects))
+            assert all(thing.action.kind == "stays still" for thing in other.objects[len(one.objects) :])
+
+
+def test_nobody_stands_in_anothers_way_or_is_their_double(clips):
+    for clip in crowded(clips):
+        things = [thing for shot in clip.shots for thing in shot.objects]
+        assert len({(thing.colour, thing.shape) for thing in things}) == len(things)
+        for shot in clip.shots:
+            assert not (shot.objects and shot.light in ("dark", "bright"))
+            boxes = [swept_box(thing, shot, (clip.width, clip.height)) for thing in shot.objects]
+            for (left, top, right, bottom), other in combinations(boxes, 2):
+                assert right < other[0] or other[2] < left or bottom < other[1] or other[3] < top
+
+
+def test_only_the_shots_that_are_named_are_crowded(clips):
+    clip = next(clip for clip in clips if len(clip.shots) > 2 and clip.shots[1].light == "normal")
+    grown = crowd(clip, np.random.default_rng(1), 9, {1})
+    changed = [one != other for one, other in zip(clip.shots, grown.shots, strict=True)]
+    assert changed == [number == 1 for number in range(len(clip.shots))]
