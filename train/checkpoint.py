@@ -26,8 +26,11 @@ def save_checkpoint(run_dir: Path, step: int, state: dict[str, Any], keep: int) 
     """
     root = run_dir / "checkpoints"
     final = root / f"step-{step:07d}"
+    # Only who writes clears what a crash left: a run may be looked at while it goes on.
+    for left in root.glob(".partial-*"):
+        shutil.rmtree(left)
     partial = root / f".partial-{step:07d}-{os.getpid()}"
-    partial.mkdir(parents=True, exist_ok=True)
+    partial.mkdir(parents=True)
     with (partial / _STATE_FILE).open("wb") as file:
         torch.save(state, file)
         file.flush()
@@ -50,8 +53,6 @@ def load_newest_checkpoint(run_dir: Path) -> dict[str, Any] | None:
         CheckpointError: There are checkpoints, and all are damaged.
     """
     root = run_dir / "checkpoints"
-    for partial in root.glob(".partial-*"):
-        shutil.rmtree(partial)
     found = _checkpoints(root)
     for checkpoint in reversed(found):
         if _is_sound(checkpoint):
