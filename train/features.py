@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -44,6 +45,8 @@ from .told import ToldEncoder
 
 SHARD_CLIPS = 64
 _RECORD = "features.json"
+# Clips are written beside their features: to draw one anew takes longer than to ask questions about it.
+_CLIPS = TypeAdapter(list[Clip])
 #: Encoder of features that no encoder made.
 TOLD = "told"
 #: Kinds of compressor that keep every patch until they know the budget.
@@ -114,10 +117,13 @@ def _make_shards(
     merge = _merge_told if wanted.told else _merge
     for shard, part in zip(shards, indices, strict=True):
         tensors: dict[str, torch.Tensor] = {}
+        kept: list[Clip] = []
         for index in part:
-            merged = merge(model, *next(clips))
+            clip, seen, plan = next(clips)
+            merged = merge(model, seen, plan)
             tensors |= {f"{index}/{name}": value for name, value in merged.to_tensors(torch.float16).items()}
-        _write_shard(_shard_path(directory, shard), tensors)
+            kept.append(clip)
+        _write_shard(_shard_path(directory, shard), tensors, kept)
 
 
 class FeatureStore:
@@ -148,9 +154,9 @@ class FeatureStore:
         self._video = VideoSettings(**record["video"])
         self._directory = directory
         self._open: dict[int, Any] = {}
+        self._clips: dict[int, list[Clip]] = {}
         self._orders: dict[int, np.ndarray] = {}
         self._merge: Callable[[MergedSegments], MergedSegments] | None = None
-        self._clips: dict[int, Clip] = {}  # sampling a clip costs more than asking a question about it
 
     def __len__(self) -> int:
         return self.contents.clips
@@ -182,9 +188,10 @@ class FeatureStore:
 
     def clip(self, index: int) -> Clip:
         """Returns the clip whose features :meth:`load` gives."""
-        if index not in self._clips:
-            self._clips[index] = sample_cached_clip(self.contents, index)
-        return self._clips[index]
+        shard, place = divmod(index, SHARD_CLIPS)
+        if shard not in self._clips:
+            self._clips[shard] = _CLIPS.validate_json(self._shard(shard).metadata()["clips"])
+        return self._clips[shard][place]
 
     def plan(self, index: int) -> FramePlan:
         """Returns the resolved frame plan of clip ``index``."""
@@ -192,15 +199,18 @@ class FeatureStore:
 
     def load(self, index: int) -> MergedSegments:
         """Returns the merged segments of clip ``index``, features in float32."""
-        shard = index // SHARD_CLIPS
-        if shard not in self._open:
-            self._open[shard] = safe_open(_shard_path(self._directory, shard), framework="pt")
+        shard = self._shard(index // SHARD_CLIPS)
         names = [field.name for field in dataclasses.fields(MergedSegments)]
-        tensors = {name: self._open[shard].get_tensor(f"{index}/{name}") for name in names}
+        tensors = {name: shard.get_tensor(f"{index}/{name}") for name in names}
         segments = MergedSegments.from_tensors(
             {name: part.float() if part.dtype == torch.float16 else part for name, part in tensors.items()}
         )
         return segments if self._merge is None else self._merge(segments)
+
+    def _shard(self, number: int) -> Any:
+        if number not in self._open:
+            self._open[number] = safe_open(_shard_path(self._directory, number), framework="pt")
+        return self._open[number]
 
 
 def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
@@ -232,7 +242,7 @@ def merging_settings(model: VideoLLM) -> dict[str, Any]:
     return kept
 
 
-class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]], ABC):
+class _Clips(torch.utils.data.Dataset[tuple[Clip, torch.Tensor, FramePlan]], ABC):
     """Clips as something to be encoded, with their resolved plans."""
 
     def __init__(self, model: VideoLLM, wanted: FeatureSettings, indices: Sequence[int]) -> None:
@@ -242,11 +252,11 @@ class _Clips(torch.utils.data.Dataset[tuple[torch.Tensor, FramePlan]], ABC):
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, FramePlan]:
+    def __getitem__(self, position: int) -> tuple[Clip, torch.Tensor, FramePlan]:
         index = self._indices[position]
         clip = sample_cached_clip(self._wanted, index)
         plan = plan_clip(clip, self._video)
-        return self._see(clip, plan, np.random.default_rng((self._wanted.seed, index))), plan
+        return clip, self._see(clip, plan, np.random.default_rng((self._wanted.seed, index))), plan
 
     @abstractmethod
     def _see(self, clip: Clip, plan: FramePlan, rng: np.random.Generator) -> torch.Tensor:
@@ -307,7 +317,7 @@ def _shard_path(directory: Path, shard: int) -> Path:
     return directory / f"shard-{shard:05d}.safetensors"
 
 
-def _write_shard(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def _write_shard(path: Path, tensors: dict[str, torch.Tensor], clips: list[Clip]) -> None:
     partial = path.with_suffix(f".partial-{os.getpid()}")
-    save_file(tensors, partial)
+    save_file(tensors, partial, metadata={"clips": _CLIPS.dump_json(clips).decode()})
     partial.rename(path)

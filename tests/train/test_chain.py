@@ -18,7 +18,7 @@ from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble
 from videollm_train.config import POCKET_CHAIN, Assembly, FeatureSettings, load_settings
-from videollm_train.features import FeatureStore, write_features
+from videollm_train.features import FeatureStore, sample_cached_clip, write_features
 from videollm_train.programs import make_pocket
 from videollm_train.projector_fit import fit_projector
 from videollm_train.tuning import TuningTask
@@ -194,6 +194,7 @@ def test_cached_features_are_those_of_the_clip(chain):
     model = load_model(str(out / "start"), device="cpu")
     store = FeatureStore(out / "features")
     plan = store.plan(3)
+    assert store.clip(3) == sample_cached_clip(store.contents, 3)
     cached = store.load(3)
     assert cached.runs_S2.tolist() == [[0, plan.frame_count]]  # a codebook is of the whole video
     assert cached.sizes_M.sum() == plan.frame_count * 36
