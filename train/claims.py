@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ def claim(directory: Path, name: str, record: dict[str, Any], holds: str) -> Non
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / name
-    if path.exists() and json.loads(path.read_text("utf-8")) != record:
+    if not path.exists():
+        # Several processes may claim it at once: none of them reads a half-written record.
+        partial = path.with_suffix(f".partial-{os.getpid()}")
+        partial.write_text(json.dumps(record), encoding="utf-8")
+        partial.rename(path)
+    if json.loads(path.read_text("utf-8")) != record:
         raise DataError(f"{directory} holds {holds}; use a new directory")
-    path.write_text(json.dumps(record), encoding="utf-8")

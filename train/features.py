@@ -155,7 +155,6 @@ class FeatureStore:
         self._directory = directory
         self._open: dict[int, Any] = {}
         self._clips: dict[int, list[Clip]] = {}
-        self._orders: dict[int, np.ndarray] = {}
         self._merge: Callable[[MergedSegments], MergedSegments] | None = None
 
     def __len__(self) -> int:
@@ -179,18 +178,20 @@ class FeatureStore:
             )
         self._merge = None if self._merging == wanted else model.compressor.merge_patches
 
-    def draw(self, sample: int, seed: int) -> int:
-        """Returns the clip that the ``sample``-th training sample is about: all clips in turn, each round shuffled."""
-        epoch, position = divmod(sample, len(self))
-        if epoch not in self._orders:
-            self._orders = {epoch: np.random.default_rng((seed, epoch)).permutation(len(self))}
-        return int(self._orders[epoch][position])
-
     def clip(self, index: int) -> Clip:
-        """Returns the clip whose features :meth:`load` gives."""
+        """Returns the clip whose features :meth:`load` gives.
+
+        Raises:
+            DataError: The features are of an older form, without their clips.
+        """
         shard, place = divmod(index, SHARD_CLIPS)
         if shard not in self._clips:
-            self._clips[shard] = _CLIPS.validate_json(self._shard(shard).metadata()["clips"])
+            texts = self._shard(shard).metadata() or {}
+            if "clips" not in texts:
+                raise DataError(
+                    f"{self._directory} was made before clips were kept beside features; make the features anew"
+                )
+            self._clips[shard] = _CLIPS.validate_json(texts["clips"])
         return self._clips[shard][place]
 
     def plan(self, index: int) -> FramePlan:

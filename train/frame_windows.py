@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videollm.model.preprocessing import prepare_frames, shrink_frames
@@ -25,6 +24,7 @@ from .caption_words import encode_caption
 from .config import VisionPretraining
 from .patch_labels import patch_labels
 from .patch_motion import patch_motions
+from .rounds import Rounds
 from .task import Batch
 from .window_store import Window, WindowStore
 
@@ -46,7 +46,7 @@ class FrameWindows(Dataset[list[Batch]]):
     def __init__(self, settings: VisionPretraining, video: VideoSettings, split: str) -> None:
         self._settings, self._video, self._split = settings, video, split
         self._image = ImageSettings(size=settings.shape.image_size)
-        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._rounds = Rounds(settings.distinct_windows, settings.seed)
         self._kept: WindowStore | None = None
         if settings.windows is not None and split == "train":
             self._kept = WindowStore(settings.windows, self._record())
@@ -69,11 +69,7 @@ class FrameWindows(Dataset[list[Batch]]):
         """Returns the ``sample``-th window of training: a new one, or all that are kept in turn, shuffled each time."""
         if self._kept is None:
             return self._make(sample)
-        distinct = self._settings.distinct_windows
-        epoch, position = divmod(sample, distinct)
-        if epoch not in self._orders:
-            self._orders = {epoch: np.random.default_rng((self._settings.seed, epoch)).permutation(distinct)}
-        return self._kept.load(int(self._orders[epoch][position]), self._make)
+        return self._kept.load(self._rounds[sample], self._make)
 
     def _make(self, number: int) -> Window:
         seed = (self._settings.seed << 40) + number

@@ -39,6 +39,7 @@ from .loop import unwrap
 from .optimization import set_trainable
 from .packing import PackedPrompts, pack, packed_mask, pad_rows
 from .projector_fit import fit_projector
+from .rounds import Rounds
 from .task import Batch, Loss, passes
 
 _MARK = "<video>"
@@ -49,6 +50,7 @@ class ClipConversations(Dataset[list[Batch]]):
 
     def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
         self._settings, self._store = settings, store
+        self._rounds = Rounds(len(store), settings.seed)
         self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
         self._balance = (
             KindBalance(settings.kinds, store.contents.world.wishes, settings.emphasis)
@@ -65,7 +67,7 @@ class ClipConversations(Dataset[list[Batch]]):
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
             rng = random.Random(self._settings.seed * 1_000_003 + sample)
-            number = self._store.draw(sample, self._settings.seed)
+            number = self._rounds[sample]
             clip, video = self._store.clip(number), self._store.load(number)
             planned = self._store.plan(number)
             token_plan = self._plan_tokens(planned, _draw_budget(self._settings.budgets, rng), merged=video)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import CLIPImageProcessorPil
 
 from videollm.errors import DataError
-from videollm.model.preprocessing import letterbox, prepare_frames
+from videollm.model.preprocessing import letterbox, prepare_frames, shrink_frames
 from videollm.model.settings import ImageSettings
 
 
@@ -92,3 +92,12 @@ def test_a_picture_of_the_right_size_is_not_resampled():
 def test_other_arrays_are_refused(frames):
     with pytest.raises(DataError, match="frames must be uint8 of shape"):
         prepare_frames(frames, ImageSettings(size=8))
+
+
+@pytest.mark.parametrize("size", [(90, 160), (161, 97), (48, 48), (300, 20)])
+def test_frames_that_were_shrunk_are_prepared_to_the_same(size):
+    frames_THW3 = np.random.default_rng(3).integers(0, 256, (2, *size, 3), dtype=np.uint8)
+    settings = ImageSettings(size=48)
+    shrunk = shrink_frames(frames_THW3, 48)
+    assert max(shrunk.shape[1:3]) == 48
+    assert torch.equal(prepare_frames(shrunk, settings), prepare_frames(frames_THW3, settings))

@@ -6,6 +6,7 @@ import numpy as np
 
 from videollm.synthetic.casting import swept_box
 from videollm.synthetic.crowds import crowd
+from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.truth import events
 
 
@@ -42,3 +43,9 @@ def test_only_the_shots_that_are_named_are_crowded(clips):
     grown = crowd(clip, np.random.default_rng(1), 9, {1})
     changed = [one != other for one, other in zip(clip.shots, grown.shots, strict=True)]
     assert changed == [number == 1 for number in range(len(clip.shots))]
+
+
+def test_a_crowd_in_black_and_white_ends_where_its_few_pairs_do():
+    clips = [sample_clip(seed, "train", shots=4, tone="in black and white", objects=1) for seed in range(3)]
+    for clip in crowded(clips, most=30):
+        assert 4 <= sum(len(shot.objects) for shot in clip.shots) <= 22

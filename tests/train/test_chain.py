@@ -45,6 +45,8 @@ def overrides():
         "tokenizer": ["pieces=600", "clips=80"],
         "vision": [
             f"world.wishes={WISHES}",
+            "crowded_share=0",
+            "distinct_windows=800",
             "steps=300",
             "batch_size=8",
             "window_frames=4",

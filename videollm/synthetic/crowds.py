@@ -11,6 +11,7 @@ from . import casting, staging
 from .scenes import Action, Clip, Shot
 
 _FAILURES = 3
+_MOST_PAIRS = 20  # of colour and shape in a clip: in black and white there are 22 to choose from
 _LARGE_SHARE = 0.2  # for these there is room
 
 
@@ -43,7 +44,7 @@ def _crowded(
     behind = staging.preview(shot, frame, shot.start_s)
     still = Action("stays still", shot.start_s, shot.end_s)
     failures = 0
-    while len(shot.objects) < most and failures < _FAILURES:
+    while len(shot.objects) < most and len(taken) < _MOST_PAIRS and failures < _FAILURES:
         roles = casting.cast(rng, 1, split=clip.split, tone=shot.tone, acts=False, taken=taken)
         added = casting.place(rng, roles, [still], shot, frame, behind, large_share=_LARGE_SHARE)
         if added is None:
