@@ -166,7 +166,7 @@ def test_a_tag_that_somebody_says_is_text(tmp_path):
     found = only(tmp_path, {"q": "What does <video> mean?", "a": "<video> is a tag.", "video_id": "a"})
     assert spoken(found) == [
         ("user", "<video>\nWhat does \\<video> mean?"),
-        ("assistant", "\\<video> is a tag."),
+        ("assistant", "<video> is a tag."),
     ]
 
 

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from ..errors import CheckpointError, ConfigError, VideoLLMError
+from ..model.configuration import VideoLLMConfig
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
 from .directories import ModelDirectory, find_model
@@ -64,7 +65,7 @@ def load_model(
     module: torch.nn.Module = model
     if quantization is None:
         module.to(place)
-    model.attach(_load_processor(model, found))
+    model.attach(load_processor(found, model.config))
     module.eval()
     return model
 
@@ -175,15 +176,24 @@ def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
     return inner
 
 
-def _load_processor(model: VideoLLM, found: ModelDirectory) -> VideoLLMProcessor:
-    """The tokenizer of the adapter, if it brings one, else the base's; the settings are the model's."""
+def load_processor(found: ModelDirectory, config: VideoLLMConfig) -> VideoLLMProcessor:
+    """Returns a model's processor: the tokenizer of the adapter, if it brings one, else the base's.
+
+    Args:
+        found: Where the model lies.
+        config: Its configuration, whose settings the processor has.
+
+    Raises:
+        CheckpointError: The tokenizer cannot be loaded.
+        ConfigError: It does not fit the configuration.
+    """
     own = found.adapter is not None and (found.adapter / "tokenizer_config.json").is_file()
     directory = found.adapter if own else found.base
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     except Exception as error:
         raise CheckpointError(f"{directory}: the tokenizer cannot be loaded ({_one_line(error)})") from error
-    return VideoLLMProcessor.for_config(model.config, tokenizer)
+    return VideoLLMProcessor.for_config(config, tokenizer)
 
 
 def _one_line(error: Exception) -> str:

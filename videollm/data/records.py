@@ -5,8 +5,8 @@ r"""The one form that training and evaluation read: a conversation about some me
                   {"role": "assistant", "content": "A red star moves left."}],
      "kind": "action", "options": null, "events": null, "source": "my.json:12"}
 
-``<video>`` marks where each medium stands, in the order of ``media``, images too. A ``<video>`` that is text is written
-``\<video>``.
+In what the user says ``<video>`` marks where each medium stands, in the order of ``media``, images too; one that is
+text is written ``\<video>``. What others say is text.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Record(_Value):
     def _check(self) -> Record:
         _check_order([turn.role for turn in self.messages])
         _check_contents(self.messages)
-        marks = sum(count_marks(turn.content) for turn in self.messages)
+        marks = sum(count_marks(turn.content) for turn in self.messages if turn.role == "user")
         if marks != len(self.media):
             raise ValueError(f"{marks} <video> marks for {len(self.media)} media; each medium needs one")
         if self.options is not None:
@@ -169,10 +169,6 @@ def _check_contents(messages: tuple[Turn, ...]) -> None:
     for number, turn in enumerate(messages):
         if not turn.content.strip():
             raise ValueError(f"messages.{number}: what the {turn.role} says is empty")
-        if turn.role != "user" and count_marks(turn.content):
-            raise ValueError(
-                f"messages.{number}: <video> marks a medium in what the {turn.role} says; only users show media"
-            )
     if not any(turn.learnt for turn in messages):
         raise ValueError("no message is learnt: train is false for every one of the assistant's")
 

@@ -170,7 +170,7 @@ def turns_of(pairs: Iterable[tuple[Any, Any]]) -> list[Fields]:
         for role, name, content in (("user", "question", question), ("assistant", "answer", answer)):
             if not isinstance(content, str):
                 raise RowError(f"a {name} must be a text, got {short(content)}")
-            turns.append({"role": role, "content": escape_marks(content)})
+            turns.append({"role": role, "content": escape_marks(content) if role == "user" else content})
     return turns
 
 
@@ -203,8 +203,8 @@ def show_at_tags(turns: list[Fields], videos: list[Fields], images: list[Fields]
             )
     waiting = {"video": iter(videos), "image": iter(images)}
     for turn in turns:
-        # Only users show media; elsewhere a tag is text.
-        turn["content"] = _TAG.sub(MARK if turn["role"] == "user" else rf"\\{MARK}", turn["content"])
+        if turn["role"] == "user":
+            turn["content"] = _TAG.sub(MARK, turn["content"])
     return {"media": [next(waiting[tag]) for tag in tags], "messages": turns}
 
 

@@ -43,20 +43,20 @@ def _read(row: Row) -> Iterator[Fields]:
             content = [content]
         if not isinstance(content, list):
             content = [{"type": "text", "text": content}]
-        said_text = "".join(_text(part, media) for part in content)
-        turns.append(turn_of(said.get("role"), said_text, said.get("weight")))
+        texts = "".join(_text(part, media, said.get("role")) for part in content)
+        turns.append(turn_of(said.get("role"), texts, said.get("weight")))
     if any(_PLACEHOLDER in one["path"] for one in media):
         _fill(row.fields, media)
     yield named(row.fields, {"media": media, "messages": turns})
 
 
-def _text(part: Any, media: list[Fields]) -> str:
+def _text(part: Any, media: list[Fields], role: Any) -> str:
     """What a part says; a medium is added to ``media`` and leaves its mark."""
     if isinstance(part, dict) and part.get("type") == "text":
         text = part.get("text") or part.get("reference")
         if not isinstance(text, str):
             raise RowError(f"a part of type text must have a text, got {short(part)}")
-        return escape_marks(text)
+        return escape_marks(text) if role == "user" else text
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in _TYPES:
         raise RowError(f"a part of a message is one of text, {', '.join(_TYPES)}, got {short(part)}")
