@@ -1,11 +1,12 @@
-"""Several conversations about one video as one row, each of which sees the video and itself.
+"""Several conversations as one row: about one video, each of which sees the video and itself, or about nothing shared.
 
     positions   0 … v-1   v …        v …        v …
                 video     question   question   question
                           answer     answer     answer
 
 The video is read once for all of them, and none can copy from another's answer: each token gets the logits it would get
-in a row of its own (tested), at the cost of the shared beginning once.
+in a row of its own (tested), at the cost of the shared beginning once. Rows of different videos are joined behind one
+another (:func:`join`): attention is then block-diagonal, and positions start anew in every block.
 
 Shapes: B rows, L tokens of the longest row.
 """
@@ -20,8 +21,10 @@ import torch.nn.functional as F
 
 from videollm.model.prompting import IGNORED, RenderedPrompt
 
-_SHARED = 0
 _PADDING = -1
+# Owners of the n-th block of a joined row are counted from n times this; that number itself owns what the block shares.
+_BLOCK = 1 << 20
+_SHARED = 0
 _LENGTH_STEP = 32
 
 
@@ -33,7 +36,8 @@ class PackedPrompts:
         input_ids: The beginning, then what follows it in each conversation.
         labels: Ids to predict, -100 where there is no loss.
         positions: Position of each token in its own conversation.
-        owners: Number of the conversation that a token belongs to, from 1; 0 in the beginning.
+        owners: Number of the conversation that a token belongs to, from 1; 0 in the beginning. In a joined row both
+            count on from another number in each block.
     """
 
     input_ids: list[int]
@@ -55,6 +59,16 @@ def pack(prompts: Sequence[RenderedPrompt]) -> PackedPrompts:
         row.positions.extend(range(shared, len(prompt.input_ids)))
         row.owners.extend([number] * (len(prompt.input_ids) - shared))
     return row
+
+
+def join(rows: Sequence[PackedPrompts]) -> PackedPrompts:
+    """Puts rows that have nothing to do with each other behind one another; none sees anything of another."""
+    return PackedPrompts(
+        [token for row in rows for token in row.input_ids],
+        [label for row in rows for label in row.labels],
+        [position for row in rows for position in row.positions],
+        [number * _BLOCK + owner for number, row in enumerate(rows) for owner in row.owners],
+    )
 
 
 def _shared_length(prompts: Sequence[RenderedPrompt]) -> int:
@@ -106,6 +120,7 @@ def packed_mask(owners_BL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     length = owners_BL.shape[1]
     earlier_LL = torch.ones(length, length, dtype=torch.bool, device=owners_BL.device).tril()
     keys_B1L = owners_BL[:, None, :]
-    visible_BLL = earlier_LL & ((keys_B1L == owners_BL[:, :, None]) | (keys_B1L == _SHARED))
+    shared_BL = owners_BL.div(_BLOCK, rounding_mode="floor") * _BLOCK + _SHARED
+    visible_BLL = earlier_LL & ((keys_B1L == owners_BL[:, :, None]) | (keys_B1L == shared_BL[:, :, None]))
     mask_BLL = torch.zeros(visible_BLL.shape, dtype=dtype, device=owners_BL.device)
     return mask_BLL.masked_fill_(~visible_BLL, torch.finfo(dtype).min)[:, None]

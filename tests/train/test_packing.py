@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videollm.model.prompting import IGNORED, RenderedPrompt
-from videollm_train.packing import pack, packed_mask, pad_rows
+from videollm_train.packing import join, pack, packed_mask, pad_rows
 
 
 def prompt(ids: list[int], learnt: int) -> RenderedPrompt:
@@ -47,8 +47,25 @@ def test_what_predicts_a_label_stands_before_it(prompts: list[RenderedPrompt]) -
             assert row.owners[place] == row.owners[place - 1] > 0
 
 
+@given(st.lists(conversations(), min_size=1, max_size=4))
+def test_blocks_of_a_joined_row_see_what_they_see_alone(groups: list[list[RenderedPrompt]]) -> None:
+    rows = [pack(group) for group in groups]
+    joined = pad_rows([join(rows)], 0)
+    visible = packed_mask(joined["owners"], torch.float32)[0, 0] == 0
+    start = 0
+    for row in rows:
+        length = len(row.input_ids)
+        alone = packed_mask(torch.tensor([row.owners]), torch.float32)[0, 0] == 0
+        block = slice(start, start + length)
+        assert torch.equal(visible[block, block], alone)
+        assert not visible[block, :start].any()
+        assert joined["position_ids"][0, block].tolist() == row.positions
+        start += length
+
+
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_packed_loss_and_gradient_are_those_of_separate_rows(attention: str) -> None:
+def test_packed_loss_and_gradient_are_those_of_separate_rows(attention: str, joined: bool) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -71,7 +88,8 @@ def test_packed_loss_and_gradient_are_those_of_separate_rows(attention: str) -> 
         shared = ids(6)
         groups.append([prompt(shared + ids(rng.randint(4, 9)), rng.randint(1, 3)) for _ in range(turns)])
 
-    batch = pad_rows([pack(group) for group in groups], 0)
+    rows = [pack(group) for group in groups]
+    batch = pad_rows([join(rows)] if joined else rows, 0)
     logits = model(
         input_ids=batch["input_ids"],
         attention_mask=packed_mask(batch["owners"], torch.float32),
