@@ -146,6 +146,9 @@ class VisionPretraining(RunSettings):
     """Share of clips to whose shots objects that stay still are added: more to learn from a frame."""
     crowd: int = Field(8, ge=1)
     """Objects of a crowded shot, more than the world has; fewer where no room is found."""
+    unnamed_share: float = Field(0.0, ge=0, le=1)
+    """Share of the added objects whose colour has no name. Above 0 shapes are learnt only from them and from colours of
+    which training shows all shapes: where it holds one back, a ViT learns that this one cannot be."""
     moving_share: float = Field(0.0, ge=0, le=1)
     """Share of clips whose camera moves in every shot: most of the world's stand still, and say nothing of directions.
     """

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from videollm.model.preprocessing import prepare_frames, shrink_frames
 from videollm.model.settings import ImageSettings, VideoSettings
-from videollm.synthetic.crowds import crowd
+from videollm.synthetic.crowds import crowd, named_only
 from videollm.synthetic.files import degrade
 from videollm.synthetic.language.descriptions import frame_caption
 from videollm.synthetic.reading import plan_clip
@@ -30,7 +30,8 @@ from .window_store import Window, WindowStore
 
 # Settings that the windows depend on, the shape's aside.
 _DECISIVE = (
-    "seed", "world", "video", "window_frames", "event_share", "crowded_share", "crowd", "moving_share", "degrade_share",
+    "seed", "world", "video", "window_frames", "event_share", "crowded_share", "crowd", "unnamed_share", "moving_share",
+    "degrade_share",
 )  # fmt: skip
 
 
@@ -46,6 +47,8 @@ class FrameWindows(Dataset[list[Batch]]):
     def __init__(self, settings: VisionPretraining, video: VideoSettings, split: str) -> None:
         self._settings, self._video, self._split = settings, video, split
         self._image = ImageSettings(size=settings.shape.image_size)
+        # Only what is learnt has objects of nameless colours: tests ask for what the world has.
+        self._unnamed_share = settings.unnamed_share if split == "train" else 0.0
         self._rounds = Rounds(settings.distinct_windows, settings.seed)
         self._kept: WindowStore | None = None
         if settings.windows is not None and split == "train":
@@ -77,18 +80,20 @@ class FrameWindows(Dataset[list[Batch]]):
         clip = sample_clip(seed, self._split, **self._wishes(rng))
         times = self._times(clip, rng)
         if rng.random() < self._settings.crowded_share:
-            clip = crowd(clip, rng, self._settings.crowd, {shot_index(clip, time) for time in times})
+            shots = {shot_index(clip, time) for time in times}
+            clip = crowd(clip, rng, self._settings.crowd, shots, unnamed_share=self._unnamed_share)
         frames_THW3 = render_frames(clip, times)
         if rng.random() < self._settings.degrade_share:
             frames_THW3 = degrade(frames_THW3, rng)
         shape = self._settings.shape
-        labels = patch_labels(clip, times, shape.image_size, shape.grid)
+        open_shapes = self._unnamed_share > 0
+        labels = patch_labels(clip, times, shape.image_size, shape.grid, open_shapes=open_shapes)
         return Window(
             shrink_frames(frames_THW3, self._image.size),
             labels.classes_TPK.to(torch.int8),
             labels.centres_TP,
             patch_motions(clip, times, shape.image_size, shape.grid),
-            [encode_caption(frame_caption(clip, time, placed=True)) for time in times],
+            [encode_caption(frame_caption(named_only(clip), time, placed=True)) for time in times],
         )
 
     def _record(self) -> dict[str, Any]:

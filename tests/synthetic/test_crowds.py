@@ -5,8 +5,10 @@ from itertools import combinations
 import numpy as np
 
 from videollm.synthetic.casting import swept_box
-from videollm.synthetic.crowds import crowd
+from videollm.synthetic.colours import SHADES, UNNAMED, is_shade
+from videollm.synthetic.crowds import crowd, named_only
 from videollm.synthetic.sampling import sample_clip
+from videollm.synthetic.scenes import SHAPES
 from videollm.synthetic.truth import events
 
 
@@ -36,6 +38,27 @@ def test_nobody_stands_in_anothers_way_or_is_their_double(clips):
             boxes = [swept_box(thing, shot, (clip.width, clip.height)) for thing in shot.objects]
             for (left, top, right, bottom), other in combinations(boxes, 2):
                 assert right < other[0] or other[2] < left or bottom < other[1] or other[3] < top
+
+
+def test_colours_without_a_name_have_none_and_every_shape(clips):
+    every = range(4)
+    grown = [
+        crowd(clip, np.random.default_rng(seed), 7, every, unnamed_share=0.6)
+        for seed, clip in enumerate(clips)
+    ]
+    things = [thing for clip in grown for shot in clip.shots for thing in shot.objects]
+    nameless = [thing for thing in things if thing.colour == UNNAMED]
+    assert len(nameless) > len(things) / 3
+    assert {thing.shape for thing in nameless} == set(SHAPES)
+    assert not any(is_shade(thing.rgb, colour) for thing in nameless for colour in SHADES)
+    for clip in grown:
+        for shot in clip.shots:
+            if shot.tone == "in black and white":
+                assert all(len(set(thing.rgb)) == 1 for thing in shot.objects)
+    for before, after in zip(clips, grown, strict=True):
+        told = named_only(after)
+        assert events(told) == events(before)
+        assert not any(thing.colour == UNNAMED for shot in told.shots for thing in shot.objects)
 
 
 def test_only_the_shots_that_are_named_are_crowded(clips):

@@ -57,6 +57,22 @@ def centres(labels, frame=0):
     return [named(classes) for classes in labels.classes_TPK[frame][labels.centres_TP[frame]]]
 
 
+def test_a_colour_without_a_name_is_not_asked_for():
+    told = centres(label(clip_of(shot(thing(colour="unnamed", rgb=(0, 128, 128)))), 1.0))
+    assert [(one["colour"], one["shape"]) for one in told] == [(None, "star")]
+
+
+def test_open_shapes_are_asked_for_only_of_colours_that_have_them_all():
+    colours = ("purple", "red", "unnamed")
+    things = [thing(colour=colour, x=0.2 + 0.3 * place, extent=0.15) for place, colour in enumerate(colours)]
+    shown = patch_labels(clip_of(shot(*things)), [1.0], SIZE, GRID, open_shapes=True)
+    assert [(one["colour"], one["shape"]) for one in centres(shown)] == [
+        ("purple", None),
+        ("red", "star"),
+        (None, "star"),
+    ]
+
+
 def test_a_patch_tells_its_object_and_the_scene_around_it():
     labels = label(clip_of(shot(thing())), 1.0)
     assert labels.centres_TP.nonzero().tolist() == [[0, 3 * GRID + 1]]

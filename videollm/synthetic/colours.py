@@ -33,6 +33,8 @@ SHADES = {
 }
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])  # Rec. 601
 ACHROMATIC = frozenset({"white", "black", "gray"})
+#: In place of a colour's name, of what lies between the colours that have one.
+UNNAMED = "unnamed"
 
 
 def luma(rgb: RGB) -> float:
@@ -63,6 +65,15 @@ def draw_shade(rng: np.random.Generator, colour: str, *, neutral: bool = False) 
         hue, saturation, value = (rng.uniform(*ends) for ends in shades)
         rgb = _to_bytes(colorsys.hsv_to_rgb(hue % 360 / 360, 0.0 if neutral else saturation, value))
         if is_shade(rgb, colour):  # rounding to bytes may step over an edge, most of all near black
+            return rgb
+
+
+def draw_unnamed(rng: np.random.Generator, *, neutral: bool = False) -> RGB:
+    """Draws a shade that no name covers, evenly over hue, saturation (none if ``neutral``) and value."""
+    while True:
+        hue, saturation, value = rng.random(3)
+        rgb = _to_bytes(colorsys.hsv_to_rgb(hue, 0.0 if neutral else saturation, value))
+        if not any(is_shade(rgb, colour) for colour in SHADES):
             return rgb
 
 

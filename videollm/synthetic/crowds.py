@@ -8,14 +8,17 @@ from collections.abc import Collection
 import numpy as np
 
 from . import casting, staging
-from .scenes import Action, Clip, Shot
+from .colours import UNNAMED, draw_unnamed
+from .scenes import SHAPES, Action, Clip, Shot
 
 _FAILURES = 3
 _MOST_PAIRS = 20  # of colour and shape in a clip: in black and white there are 22 to choose from
 _LARGE_SHARE = 0.2  # for these there is room
 
 
-def crowd(clip: Clip, rng: np.random.Generator, most: int, among: Collection[int]) -> Clip:
+def crowd(
+    clip: Clip, rng: np.random.Generator, most: int, among: Collection[int], *, unnamed_share: float = 0.0
+) -> Clip:
     """Adds objects that stay still to shots of a clip that are neither dark nor bright, where they stand out.
 
     Args:
@@ -23,20 +26,36 @@ def crowd(clip: Clip, rng: np.random.Generator, most: int, among: Collection[int
         rng: Source of chance.
         most: Objects of a shot up to which some are added; fewer where no room is found.
         among: Numbers of these shots.
+        unnamed_share: Share of the added objects whose colour has no name in the world (``colours.UNNAMED``).
 
     Returns:
-        A clip of the same split and seed in which, as everywhere in the world, no two objects share colour and shape.
+        A clip of the same split and seed in which, as everywhere in the world, no two objects share colour and shape,
+        but for colours without a name.
     """
     taken = {(thing.colour, thing.shape) for shot in clip.shots for thing in shot.objects}
     shots = [
-        _crowded(shot, clip, rng, most, taken) if number in among else shot
+        _crowded(shot, clip, rng, most, taken, unnamed_share) if number in among else shot
         for number, shot in enumerate(clip.shots)
     ]
     return dataclasses.replace(clip, shots=tuple(shots))
 
 
+def named_only(clip: Clip) -> Clip:
+    """Returns a clip without the objects whose colour has no name, as words can tell it."""
+    shots = [
+        dataclasses.replace(shot, objects=tuple(thing for thing in shot.objects if thing.colour != UNNAMED))
+        for shot in clip.shots
+    ]
+    return dataclasses.replace(clip, shots=tuple(shots))
+
+
 def _crowded(
-    shot: Shot, clip: Clip, rng: np.random.Generator, most: int, taken: set[tuple[str, str]]
+    shot: Shot,
+    clip: Clip,
+    rng: np.random.Generator,
+    most: int,
+    taken: set[tuple[str, str]],
+    unnamed_share: float,
 ) -> Shot:
     if shot.light in ("dark", "bright"):
         return shot
@@ -45,11 +64,20 @@ def _crowded(
     still = Action("stays still", shot.start_s, shot.end_s)
     failures = 0
     while len(shot.objects) < most and len(taken) < _MOST_PAIRS and failures < _FAILURES:
-        roles = casting.cast(rng, 1, split=clip.split, tone=shot.tone, acts=False, taken=taken)
-        added = casting.place(rng, roles, [still], shot, frame, behind, large_share=_LARGE_SHARE)
+        if unnamed_share and rng.random() < unnamed_share:
+            role = _unnamed(rng, shot)
+        else:
+            (role,) = casting.cast(rng, 1, split=clip.split, tone=shot.tone, acts=False, taken=taken)
+        added = casting.place(rng, [role], [still], shot, frame, behind, large_share=_LARGE_SHARE)
         if added is None:
             failures += 1
             continue
-        taken.add((roles[0].colour, roles[0].shape))
+        if role.colour != UNNAMED:
+            taken.add((role.colour, role.shape))
         shot = dataclasses.replace(shot, objects=(*shot.objects, *added))
     return shot
+
+
+def _unnamed(rng: np.random.Generator, shot: Shot) -> casting.Role:
+    rgb = draw_unnamed(rng, neutral=shot.tone == "in black and white")
+    return casting.Role(UNNAMED, str(rng.choice(SHAPES)), "stays still", rgb)
