@@ -168,9 +168,9 @@ class TuningSettings(TextRunSettings):
     model: Path
     """Checkpoint directory to start from."""
     features: Path
-    """Directory of cached features, made with ``videollm train features``."""
-    turns: int = Field(gt=0)
-    """Exchanges in one training conversation."""
+    """Directory of cached features: of clips, made with ``videollm train features``; of ``data``, made as needed."""
+    turns: int = Field(4, gt=0)
+    """Exchanges in one training conversation about a clip of the pocket world."""
     budgets: dict[int, float] = {}
     """Token budgets and the share of samples that is trained at each; the rest gets all tokens (nested queries)."""
     trained: tuple[str, ...] | None = None
@@ -201,10 +201,29 @@ class Alignment(TuningSettings):
     """Captions of other clips in each contrastive comparison, besides those of the batch."""
 
 
+class DataSource(Settings):
+    """A file of conversations about media, see ``docs/data.md``."""
+
+    path: Path
+    """JSON, JSONL, CSV, TSV, text or Parquet."""
+    format: str | None = None
+    """Name of its rows' format; found out if ``None``."""
+    media: tuple[Path, ...] = ()
+    """Directories to look for media in, before the file's own."""
+    weight: float | None = Field(None, gt=0)
+    """How often it is drawn, relative to the other sources; its number of records if ``None``."""
+
+
 class Instruction(TuningSettings):
     """Stage 2: questions, descriptions and dialogues; LoRA on the language model besides."""
 
     stage: Literal["instruct"]
+    data: tuple[DataSource, ...] = ()
+    """People's own data; without any, clips of the pocket world are asked about."""
+    max_bad_fraction: float = Field(0.0, ge=0, le=1)
+    """Share of a data file's rows that may be bad; they are left out and listed."""
+    packed_rows: int | None = Field(None, gt=0)
+    """Rows into which the conversations of a micro batch are packed; ``None`` gives each a row of its own."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of questions."""
     emphasis: dict[str, float] = {}

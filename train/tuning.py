@@ -10,118 +10,38 @@ what is trained.
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from torch.utils.data import Dataset
 
 from videollm.checkpoints import load_model
 from videollm.checkpoints.loading import quiet_peft
+from videollm.data.reader import Reader
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
-from videollm.model.prompting import IGNORED, VisualLayout
-from videollm.synthetic.language.descriptions import caption
-from videollm.synthetic.scenes import Clip
 
-from .balance import KindBalance
-from .config import Alignment, Instruction, LoraSettings, TuningSettings
+from .clip_conversations import ClipConversations
+from .config import Alignment, DataSource, Instruction, LoraSettings
 from .contrast import caption_contrast
-from .conversations import as_messages, describing, following, questioning
 from .features import FeatureStore, encode_told, told_encoder
 from .loop import unwrap
+from .media_features import MediaFeatures
 from .optimization import set_trainable
-from .packing import PackedPrompts, pack, packed_mask, pad_rows
+from .packing import packed_mask
 from .projector_fit import fit_projector
-from .rounds import Rounds
-from .task import Batch, Loss, passes
-
-_MARK = "<video>"
-
-
-class ClipConversations(Dataset[list[Batch]]):
-    """Micro batches of conversations about cached clips; item ``i`` depends on the settings and ``i`` alone."""
-
-    def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
-        self._settings, self._store = settings, store
-        self._rounds = Rounds(len(store), settings.seed)
-        self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
-        self._balance = (
-            KindBalance(settings.kinds, store.contents.world.wishes, settings.emphasis)
-            if isinstance(settings, Instruction)
-            else None
-        )
-        self._processor = processor_of(model)
-        self._negatives: int | None = None
-        if isinstance(settings, Alignment) and settings.contrastive_weight > 0:
-            self._negatives = settings.negatives
-
-    def __getitem__(self, index: int) -> list[Batch]:
-        rows, videos, spans, token_plans, clips = [], [], [], [], []
-        for position in range(self._settings.batch_size):
-            sample = index * self._settings.batch_size + position
-            rng = random.Random(self._settings.seed * 1_000_003 + sample)
-            number = self._rounds[sample]
-            clip, video = self._store.clip(number), self._store.load(number)
-            planned = self._store.plan(number)
-            token_plan = self._plan_tokens(planned, _draw_budget(self._settings.budgets, rng), merged=video)
-            plan = video.adapt(planned)
-            # Here, ahead of the model, because a codebook takes its time, and because prompts may tell its times.
-            video = self._compressor.arrange(video, token_plan)
-            spans_K2 = self._compressor.token_spans(video, token_plan, plan)
-            rows.append(self._row(clip, VisualLayout.of(plan, token_plan, spans_K2.tolist()), rng))
-            videos.append(video)
-            spans.append(spans_K2)
-            token_plans.append(token_plan)
-            clips.append(clip)
-        return [
-            {
-                **self._texts([rows[row] for row in part]),
-                "videos": [videos[row] for row in part],
-                "plans": [token_plans[row] for row in part],
-                "spans": [spans[row] for row in part],
-                "captions": self._captions([clips[row] for row in part], index),
-            }
-            for part in passes([len(row.input_ids) for row in rows], self._settings.rows_per_pass)
-        ]
-
-    def _captions(self, clips: list[Clip], index: int) -> list[list[int]]:
-        """Token ids of the clips' captions and of as many others' as the settings want; none without contrast."""
-        if self._negatives is None:
-            return []
-        rng = random.Random(index)
-        others = [self._store.clip(rng.randrange(len(self._store))) for _ in range(self._negatives)]
-        return [
-            self._processor.tokenizer.encode(caption(clip), add_special_tokens=False)
-            for clip in (*clips, *others)
-        ]
-
-    def _row(self, clip: Clip, layout: VisualLayout, rng: random.Random) -> PackedPrompts:
-        """What is said about a clip: one dialogue, or questions each of which is asked first."""
-        turns = self._settings.turns
-        if not isinstance(self._settings, Instruction) or self._balance is None:
-            conversations = [[pair] for pair in describing(clip, rng, turns)]
-        elif rng.random() < self._settings.dialogue_share:
-            conversations = [following(clip, rng, turns)]
-        else:
-            asked = questioning(clip, rng, turns, self._balance, self._settings.description_share)
-            conversations = [[pair] for pair in asked]
-        return pack(
-            [
-                self._processor.render(as_messages(pairs, _MARK), [layout], add_generation_prompt=False)
-                for pairs in conversations
-            ]
-        )
-
-    def _texts(self, rows: list[PackedPrompts]) -> dict[str, Any]:
-        padded = pad_rows(rows, self._processor.pad_id)
-        return {**padded, "supervised": int((padded["labels"][:, 1:] != IGNORED).sum())}
+from .record_conversations import RecordConversations
+from .record_sources import load_sources
+from .task import Batch, Loss
+from .told import ToldEncoder
 
 
 class TuningTask:
@@ -132,37 +52,50 @@ class TuningTask:
         torch.manual_seed(settings.seed)
         self.model: VideoLLM = load_model(str(settings.model), device="cpu")
         self._processor = processor_of(self.model)
-        store = FeatureStore(settings.features)
-        store.serve(self.model)
-        self._told = told_encoder(self.model) if store.contents.told else None
-        if isinstance(settings, Alignment) and settings.fit_clips:
-            fit_projector(self.model, store, settings.fit_clips)
+        self._told: ToldEncoder | None = None
+        records = settings.data if isinstance(settings, Instruction) else ()
+        self.dataset = self._of_records(records) if records else self._of_clips()
         self._peft: PeftModel | None = None
         trained = settings.trained or _bridge(self.model)
         if isinstance(settings, Instruction) and settings.lora is not None:
             self._peft = _add_lora(self.model, settings.lora)
             trained = (*trained, *(name for name, _ in self.model.named_parameters() if "lora_" in name))
         set_trainable(self.model, trained)
-        self.dataset = ClipConversations(settings, self.model, store)
         if settings.compile:
             # Short rows are trained faster by plain matrix products than by fused attention on a CPU.
             self.model.language_model.set_attn_implementation("eager")
             self.model.language_model.model.compile(dynamic=True)
 
+    def _of_clips(self) -> Dataset[list[Batch]]:
+        """Conversations about clips of the pocket world, whose features were made before."""
+        store = FeatureStore(self._settings.features)
+        store.serve(self.model)
+        self._told = told_encoder(self.model) if store.contents.told else None
+        if isinstance(self._settings, Alignment) and self._settings.fit_clips:
+            fit_projector(self.model, store, self._settings.fit_clips)
+        return ClipConversations(self._settings, self.model, store)
+
+    def _of_records(self, sources: Sequence[DataSource]) -> Dataset[list[Batch]]:
+        """Conversations of people's own data; what features are missing are made now."""
+        settings = self._settings
+        assert isinstance(settings, Instruction)
+        reader = Reader.of_config(str(settings.model), self.model.config, self._processor)
+        # Of several processes the first makes the features, and the others find them.
+        with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+            features = MediaFeatures(settings.features, self.model)
+            loaded = load_sources(sources, features, reader, max_bad_fraction=settings.max_bad_fraction)
+        return RecordConversations(settings, self.model, loaded, features)
+
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Returns the summed loss of the answers' tokens, and the contrastive one where it is wanted."""
         videollm: VideoLLM = unwrap(model)
         device = batch["input_ids"].device
-        rows = videollm.project_segments(
-            [video.to(device) for video in batch["videos"]],
-            batch["plans"],
-            [spans.to(device) for spans in batch["spans"]],
-        )
+        rows = _project(videollm, batch, device)
         logits_BLV = model(
             input_ids=batch["input_ids"],
             attention_mask=packed_mask(batch["owners"], videollm.dtype),
             position_ids=batch["position_ids"],
-            visual_tokens=torch.cat(rows),
+            visual_tokens=torch.cat(rows) if rows else None,
             use_cache=False,
         ).logits
         labels_BL = batch["labels"][:, 1:]
@@ -198,6 +131,14 @@ class TuningTask:
         self._processor.save_pretrained(directory)
 
 
+def _project(videollm: VideoLLM, batch: Batch, device: torch.device) -> list[torch.Tensor]:
+    """Visual tokens of each of a batch's videos; none for a batch of texts alone."""
+    if not batch["videos"]:
+        return []
+    videos = [video.to(device) for video in batch["videos"]]
+    return videollm.project_segments(videos, batch["plans"], [spans.to(device) for spans in batch["spans"]])
+
+
 def _bridge(model: VideoLLM) -> tuple[str, ...]:
     """Prefixes of what stands between the towers and has weights."""
     names = [name for name, _ in model.named_parameters()]
@@ -215,13 +156,3 @@ def _add_lora(model: VideoLLM, settings: LoraSettings) -> PeftModel:
     )
     with quiet_peft():
         return get_peft_model(model, config)
-
-
-def _draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:
-    """Draws a token budget by its share; what the shares leave is the full number of tokens."""
-    drawn: Any = rng.random()
-    for budget, share in budgets.items():
-        if drawn < share:
-            return budget
-        drawn -= share
-    return None

@@ -54,10 +54,15 @@ class Reader:
         """
         found = find_model(name_or_directory)
         config = VideoLLMConfig.from_dict(found.read_config())
+        return cls.of_config(found.name, config, load_processor(found, config))
+
+    @classmethod
+    def of_config(cls, name: str, config: VideoLLMConfig, processor: VideoLLMProcessor) -> Reader:
+        """Returns how a model of this configuration and processor reads."""
         side = config.vision_config.image_size // config.vision_config.patch_size
         return cls(
-            name=found.name,
-            processor=load_processor(found, config),
+            name=name,
+            processor=processor,
             video=config.video,
             image_size=config.image.size,
             compressor=config.compressor,

@@ -1,0 +1,151 @@
+"""Training on people's records: what is read, what is left out, and what packing changes (nothing)."""
+
+import json
+
+import pytest
+import torch
+
+from videollm.checkpoints import load_model
+from videollm.data.reader import Reader
+from videollm.data.records import MediaFile
+from videollm.errors import DataError
+from videollm.media import ReadOptions, processor_of, read_frames
+from videollm.synthetic.files import write_clip
+from videollm.synthetic.sampling import sample_clip
+from videollm_train.config import Instruction
+from videollm_train.media_features import MediaFeatures
+from videollm_train.record_conversations import balanced
+from videollm_train.record_sources import load_sources
+from videollm_train.tuning import TuningTask
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two clips, and questions about one, both and none of them."""
+    folder = tmp_path_factory.mktemp("records")
+    for seed in (0, 1):
+        clip = sample_clip(seed, "train", shots=1, duration_s=(2, 3), max_short_side=96)
+        write_clip(clip, folder / f"{seed}.mp4")
+    asked = [
+        ("<video>\nHow many shots are there?", ["0.mp4"], "1"),
+        ("<video>\nWhat is in this video?", ["1.mp4"], "I cannot name what is in this scene."),
+        ("<video>\n<video>\nWhich of the two is longer, the first or the second?", ["0.mp4", "1.mp4"], "neither"),
+        ("Hello!", [], "Hello, and what would you like to know of which of your videos?"),
+    ]  # fmt: skip
+    rows = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}], "videos": shown}
+        for text, shown, answer in asked
+    ]  # fmt: skip
+    (folder / "good.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    rows[1]["videos"] = ["none.mp4"]
+    (folder / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return folder
+
+
+def settings(folder, checkpoint, **changes):
+    fields = {
+        "stage": "instruct",
+        "model": checkpoint,
+        "features": folder / "features",
+        "data": [{"path": folder / "good.jsonl"}],
+        "steps": 2,
+        "batch_size": 8,
+        "optimizer": {"lr": 1e-3},
+        "precision": "fp32",
+        "workers": 0,
+        "evaluation_questions": 0,
+    }
+    return Instruction.model_validate(fields | changes)
+
+
+def losses(task, index=0):
+    """Loss and gradient of a micro batch."""
+    torch.manual_seed(0)
+    task.model.zero_grad()
+    for part in task.dataset[index]:
+        task.loss(task.model, part).total.backward()
+    parts = task.dataset[index]
+    total = sum(float(task.loss(task.model, part).total.detach()) for part in parts)
+    gradient = {name: weight.grad for name, weight in task.model.named_parameters() if weight.requires_grad}
+    return total, gradient, sum(part["supervised"] for part in parts)
+
+
+def test_packed_records_are_learnt_like_single_ones(folder, tiny_checkpoint):
+    tasks = [
+        TuningTask(settings(folder, tiny_checkpoint, packed_rows=rows, rows_per_pass=together, lora={"dropout": 0}))
+        for rows, together in ((None, 8), (2, 1), (3, 3))
+    ]  # fmt: skip
+    alone, gradient, count = losses(tasks[0])
+    assert sum(len(part["input_ids"]) for part in tasks[0].dataset[0]) == 8
+    for task in tasks[1:]:
+        total, packed, learnt = losses(task)
+        assert learnt == count
+        assert total == pytest.approx(alone, rel=1e-5)
+        for name, weight in gradient.items():
+            torch.testing.assert_close(packed[name], weight, atol=1e-4, rtol=1e-3)
+    assert [len(part["input_ids"]) for part in tasks[1].dataset[0]] == [1, 1]
+
+
+def test_what_is_learnt_is_the_answers(folder, tiny_checkpoint):
+    task = TuningTask(settings(folder, tiny_checkpoint))
+    decode = task.model.processor.tokenizer.decode
+    said = set()
+    for part in task.dataset[0]:
+        for labels in part["labels"]:
+            said.add(decode(labels[labels != -100]).replace("<|end|>", "").strip())
+    assert {"1", "neither", "I cannot name what is in this scene."} <= said
+
+
+def test_features_are_those_of_the_file_and_made_once(folder, tiny_checkpoint, tmp_path):
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    store = MediaFeatures(tmp_path / "features", model)
+    media = [MediaFile(path=str(folder / "0.mp4")), MediaFile(path=str(folder / "0.mp4"), start_s=1)]
+    assert store.make(media) == {}
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "features").rglob("*.safetensors")}
+    assert len(files) == 2
+    assert MediaFeatures(tmp_path / "features", model).make(media) == {}
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "features").rglob("*.safetensors")}
+    for medium in media:
+        merged, plan = store.load(medium)
+        options = ReadOptions(medium.start_s)
+        frames = read_frames(medium.path, model.config.video, model.config.image.size, options)
+        expected = model.merge_video(
+            processor_of(model).prepare_frames(frames.frames_THW3), frames.plan
+        ).to_tensors(torch.float16)
+        assert plan == frames.plan == store.plan(medium)
+        for name, value in merged.to_tensors(torch.float16).items():
+            assert torch.equal(value, expected[name])
+
+
+def test_other_encoders_features_are_refused(folder, tiny_checkpoint, tmp_path):
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    MediaFeatures(tmp_path, model)
+    with torch.no_grad():
+        next(model.vision.parameters()).add_(1)
+    with pytest.raises(DataError, match="features of another encoder"):
+        MediaFeatures(tmp_path, model)
+
+
+def test_bad_rows_are_told_and_end_the_run_where_they_are_too_many(folder, tiny_checkpoint, tmp_path):
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    reader = Reader.of_model(str(tiny_checkpoint))
+    store = MediaFeatures(tmp_path, model)
+    sources = settings(folder, tiny_checkpoint, data=[{"path": folder / "bad.jsonl"}]).data
+    told = []
+    (loaded,) = load_sources(sources, store, reader, max_bad_fraction=0.25, tell=told.append)
+    assert [record.id for record in loaded.records] == ["bad-1", "bad-3", "bad-4"]
+    assert f"{folder}/bad.jsonl: 3 records, 1 bad rows left out" in told
+    assert any(
+        line.startswith(f"{folder}/bad.jsonl:2: error: {folder}/none.mp4: there is no such") for line in told
+    )
+    with pytest.raises(DataError, match=r"1 of 4 rows are bad, max_bad_fraction is 0.2 \(line 2: .*none.mp4"):
+        load_sources(sources, store, reader, max_bad_fraction=0.2, tell=told.append)
+
+
+def test_rows_of_a_batch_are_about_equally_long():
+    assert balanced([5, 1, 3, 3], 2) == [[0, 1], [2, 3]]
+    assert balanced([2, 4], 5) == [[1], [0]]
+    rows = balanced([40 + 7 * number % 90 for number in range(32)], 4)
+    lengths = [sum(40 + 7 * number % 90 for number in row) for row in rows]
+    assert sorted(number for row in rows for number in row) == list(range(32))
+    assert max(lengths) < 1.1 * min(lengths)

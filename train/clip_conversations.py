@@ -1,0 +1,91 @@
+"""Micro batches of conversations about clips of the pocket world, whose frozen features are cached."""
+
+from __future__ import annotations
+
+import random
+
+from torch.utils.data import Dataset
+
+from videollm.media import processor_of
+from videollm.model.modeling import VideoLLM
+from videollm.model.prompting import VisualLayout
+from videollm.synthetic.language.descriptions import caption
+from videollm.synthetic.scenes import Clip
+
+from .balance import KindBalance
+from .config import Alignment, Instruction, TuningSettings
+from .conversations import as_messages, describing, following, questioning
+from .features import FeatureStore
+from .packing import PackedPrompts, pack
+from .rounds import Rounds
+from .seeing import Seeing, as_batch, draw_budget
+from .task import Batch, passes
+
+_MARK = "<video>"
+
+
+class ClipConversations(Dataset[list[Batch]]):
+    """Micro batches of conversations about cached clips; item ``i`` depends on the settings and ``i`` alone."""
+
+    def __init__(self, settings: TuningSettings, model: VideoLLM, store: FeatureStore) -> None:
+        self._settings, self._store = settings, store
+        self._rounds = Rounds(len(store), settings.seed)
+        self._see = Seeing(model)
+        self._balance = (
+            KindBalance(settings.kinds, store.contents.world.wishes, settings.emphasis)
+            if isinstance(settings, Instruction)
+            else None
+        )
+        self._processor = processor_of(model)
+        self._negatives: int | None = None
+        if isinstance(settings, Alignment) and settings.contrastive_weight > 0:
+            self._negatives = settings.negatives
+
+    def __getitem__(self, index: int) -> list[Batch]:
+        rows, videos, clips = [], [], []
+        for position in range(self._settings.batch_size):
+            sample = index * self._settings.batch_size + position
+            rng = random.Random(self._settings.seed * 1_000_003 + sample)
+            number = self._rounds[sample]
+            clip, budget = self._store.clip(number), draw_budget(self._settings.budgets, rng)
+            seen = self._see(self._store.load(number), self._store.plan(number), budget)
+            rows.append(self._row(clip, seen.layout, rng))
+            videos.append(seen)
+            clips.append(clip)
+        return [
+            {
+                **as_batch(
+                    [rows[row] for row in part], [videos[row] for row in part], self._processor.pad_id
+                ),
+                "captions": self._captions([clips[row] for row in part], index),
+            }
+            for part in passes([len(row.input_ids) for row in rows], self._settings.rows_per_pass)
+        ]
+
+    def _captions(self, clips: list[Clip], index: int) -> list[list[int]]:
+        """Token ids of the clips' captions and of as many others' as the settings want; none without contrast."""
+        if self._negatives is None:
+            return []
+        rng = random.Random(index)
+        others = [self._store.clip(rng.randrange(len(self._store))) for _ in range(self._negatives)]
+        return [
+            self._processor.tokenizer.encode(caption(clip), add_special_tokens=False)
+            for clip in (*clips, *others)
+        ]
+
+    def _row(self, clip: Clip, layout: VisualLayout, rng: random.Random) -> PackedPrompts:
+        """What is said about a clip: one dialogue, or questions each of which is asked first."""
+        turns = self._settings.turns
+        if not isinstance(self._settings, Instruction) or self._balance is None:
+            conversations = [[pair] for pair in describing(clip, rng, turns)]
+        elif rng.random() < self._settings.dialogue_share:
+            conversations = [following(clip, rng, turns)]
+        else:
+            asked = questioning(clip, rng, turns, self._balance, self._settings.description_share)
+            conversations = [[pair] for pair in asked]
+        return pack(
+            [
+                self._processor.render(as_messages(pairs, _MARK), [layout], add_generation_prompt=False)
+                for pairs in conversations
+            ]
+        )

@@ -1,0 +1,78 @@
+"""What a video becomes before the trained part of the model: its tokens arranged for a budget, and their layout."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from videollm.model.budget import TokenPlan
+from videollm.model.modeling import VideoLLM
+from videollm.model.prompting import IGNORED, VisualLayout
+from videollm.model.segments import MergedSegments
+from videollm.values import FramePlan
+
+from .packing import PackedPrompts, pad_rows
+from .task import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A video as the trained part of the model takes it.
+
+    Attributes:
+        video: Its segments, arranged for the plan.
+        tokens: How many tokens each segment gets.
+        spans_K2: Start and end second of each token.
+        layout: The same for the prompt.
+    """
+
+    video: MergedSegments
+    tokens: TokenPlan
+    spans_K2: torch.Tensor
+    layout: VisualLayout
+
+
+class Seeing:
+    """Arranges cached features ahead of the model: a codebook takes its time, and prompts may tell its times.
+
+    Args:
+        model: The model that is trained.
+    """
+
+    def __init__(self, model: VideoLLM) -> None:
+        self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
+
+    def __call__(self, video: MergedSegments, planned: FramePlan, budget: int | None) -> Seen:
+        """Returns a video for a token budget; ``None`` for the full number of tokens."""
+        tokens = self._plan_tokens(planned, budget, merged=video)
+        plan = video.adapt(planned)
+        arranged = self._compressor.arrange(video, tokens)
+        spans_K2 = self._compressor.token_spans(arranged, tokens, plan)
+        return Seen(arranged, tokens, spans_K2, VisualLayout.of(plan, tokens, spans_K2.tolist()))
+
+
+def draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:
+    """Draws a token budget by its share; what the shares leave is the full number of tokens."""
+    drawn: Any = rng.random()
+    for budget, share in budgets.items():
+        if drawn < share:
+            return budget
+        drawn -= share
+    return None
+
+
+def as_batch(rows: Sequence[PackedPrompts], videos: Sequence[Seen], pad_id: int) -> Batch:
+    """Returns rows and the videos they show, in reading order, as one part of a micro batch."""
+    padded = pad_rows(rows, pad_id)
+    return {
+        **padded,
+        "supervised": int((padded["labels"][:, 1:] != IGNORED).sum()),
+        "videos": [seen.video for seen in videos],
+        "plans": [seen.tokens for seen in videos],
+        "spans": [seen.spans_K2 for seen in videos],
+        "captions": [],
+    }
