@@ -151,8 +151,10 @@ def test_results_cannot_go_where_a_file_is(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["moon"], "there is no task 'moon'; known are: world"),
+        (["moon"], "there is no task and no data file 'moon'; the task is world"),
         (["world", "--resume"], "--resume needs the --out directory"),
+        (["world", "--blind"], "belong to a data file, not to the world"),
+        (["README.md", "--seed", "3"], "belong to the world, not to a data file"),
     ],
 )
 def test_mistakes_in_evaluate_are_explained(run: Run, arguments: list[str], message: str) -> None:

@@ -1,25 +1,31 @@
-"""``videollm evaluate``: how good a model is, with intervals and baselines."""
+"""``videollm evaluate``: how good a model is on the pocket world or on one's own data, with intervals and baselines."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError
 from . import options
 
-TASKS = ("world",)
+if TYPE_CHECKING:
+    from ..model.modeling import VideoLLM
+
+_WORLD = "world"
+_QUESTIONS = 1050
 
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
 Examples:
   videollm evaluate world --out runs/world
-  videollm evaluate world --model runs/mine/final --questions 210 --no-descriptions --json"""
+  videollm evaluate world --model runs/mine/final --questions 210 --no-descriptions --json
+  videollm evaluate my.json --model runs/mine/final --against pocket --blind --out runs/mine/test"""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,27 +35,48 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="world: questions about rendered clips, truth known.")
+        str,
+        typer.Argument(
+            metavar="TASK|FILE",
+            help="world: questions about rendered clips, truth known; or a data file, see 'videollm data formats'.",
+        ),
     ],
     model: options.Model = "pocket",
     questions: Annotated[
-        int, typer.Option("--questions", min=1, help="Questions in all, each kind as often.")
-    ] = 1050,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Chooses clips and questions.")] = 0,
+        int, typer.Option("--questions", min=1, help="world: questions in all, each kind as often.")
+    ] = _QUESTIONS,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="world: chooses clips and questions.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Directory for rows, report and plot.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in --out after an interruption.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
-    descriptions: Annotated[bool, typer.Option(help="Ask for captions and dense descriptions too.")] = True,
+    descriptions: Annotated[
+        bool, typer.Option(help="world: ask for captions and dense descriptions too.")
+    ] = True,
     pairs: Annotated[
-        int | None, typer.Option(min=0, help="Counterfactual pairs; a tenth of the questions by default.")
+        int | None,
+        typer.Option(min=0, help="world: counterfactual pairs; a tenth of the questions by default."),
     ] = None,
     empty: Annotated[
         int | None,
-        typer.Option(min=0, help="Questions about objects asked where there are none; a tenth by default."),
+        typer.Option(min=0, help="world: questions about objects where there are none; a tenth by default."),
     ] = None,
     through_files: Annotated[
-        bool, typer.Option("--through-files", help="Write real mp4 files and decode them (slower).")
+        bool, typer.Option("--through-files", help="world: write real mp4 files and decode them (slower).")
     ] = False,
+    format: Annotated[
+        str | None, typer.Option("--format", help="FILE: name of the rows' format; found out if not given.")
+    ] = None,
+    media: Annotated[
+        list[Path] | None,
+        typer.Option("--media", help="FILE: directory to look for media in, before the file's own."),
+    ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="FILE: ask each question of another record's media too.")
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="M", help="FILE: another model, asked the same, side by side."),
+    ] = None,
     max_visual_tokens: options.MaxVisualTokens = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions answered together.")] = 32,
     device: options.Device = None,
@@ -59,31 +86,76 @@ def evaluate(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure a model on clips that it was not trained on."""
-    if task not in TASKS:
-        raise ConfigError(f"there is no task {task!r}; known are: {', '.join(TASKS)}")
+    """Measure a model on rendered clips that it was not trained on, or on your own questions."""
     if resume and out is None:
         raise ConfigError("--resume needs the --out directory of the interrupted run")
+    of_world = questions != _QUESTIONS or seed or not descriptions or through_files or pairs or empty
+    of_files = format is not None or media or blind or against is not None
+    if task == _WORLD and of_files:
+        raise ConfigError("--format, --media, --blind and --against belong to a data file, not to the world")
+    if task != _WORLD and not Path(task).is_file():
+        raise ConfigError(f"there is no task and no data file {task!r}; the task is {_WORLD}")
+    if task != _WORLD and of_world:
+        raise ConfigError(
+            "--questions, --seed, --pairs and their like belong to the world, not to a data file"
+        )
     from .startup import ModelOptions
 
-    loaded = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit).load()
+    def load(name: str) -> VideoLLM:
+        return ModelOptions(name, device, dtype, load_in_4bit, load_in_8bit).load()
+
+    shared: dict[str, Any] = {
+        "max_visual_tokens": max_visual_tokens,
+        "batch_size": batch_size,
+        "resume": resume,
+        "overwrite": overwrite,
+        "progress": lambda line: print(line, file=sys.stderr, flush=True),
+    }
+    if task != _WORLD:
+        shared |= {"format": format, "media": media or (), "blind": blind}
+        _on_file(Path(task), model, against, load, out, shared, as_json=as_json)
+        return
     from ..evaluation.presentation import table
     from ..evaluation.world import evaluate_world
 
     report = evaluate_world(
-        loaded,
+        load(model),
         questions=questions,
         seed=seed,
         out_dir=out,
         descriptions=descriptions,
         pairs=pairs,
         empty=empty,
-        max_visual_tokens=max_visual_tokens,
         through_files=through_files,
-        batch_size=batch_size,
-        resume=resume,
-        overwrite=overwrite,
         name=model,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        **shared,
     )
     print(json.dumps(report.to_dict()) if as_json else table(report))
+
+
+def _on_file(
+    path: Path,
+    model: str,
+    against: str | None,
+    load: Callable[[str], VideoLLM],
+    out: Path | None,
+    shared: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Asks one model, or two, what a data file asks; two leave their answers in a folder each."""
+    from ..evaluation.record_report import as_table, compare_to_dict, write_record_report
+    from ..evaluation.records import evaluate_records
+
+    if against is None:
+        report = evaluate_records(load(model), path, out_dir=out, name=model, **shared)
+        print(json.dumps(report.to_dict()) if as_json else as_table(report))
+        return
+    places = {"base": against, "tuned": model}
+    base, tuned = (
+        evaluate_records(load(name), path, out_dir=None if out is None else out / place, name=name, **shared)
+        for place, name in places.items()
+    )
+    if out is not None:
+        write_record_report(tuned, out, base)
+    print(json.dumps(compare_to_dict(tuned, base)) if as_json else as_table(tuned, base))

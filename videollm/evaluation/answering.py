@@ -11,7 +11,7 @@ import torch
 from ..media import processor_of
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
-from ..model.prompting import RenderedPrompt, escape_marks
+from ..model.prompting import IGNORED, RenderedPrompt, escape_marks
 from ..values import EncodedVideo, Message
 
 BATCH = 32
@@ -31,9 +31,34 @@ class Asked:
     question: str
     max_new_tokens: int = 96
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The question as a conversation."""
+        return (Message("user", f"<video>\n{escape_marks(self.question)}"),)
+
+    @property
+    def videos(self) -> tuple[EncodedVideo, ...]:
+        """The video, as what the conversation's marks stand for."""
+        return (self.video,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompted:
+    """A conversation that waits for an answer.
+
+    Attributes:
+        messages: The conversation, the user's question last.
+        videos: What its ``<video>`` marks stand for, in order.
+        max_new_tokens: Most tokens of the answer.
+    """
+
+    messages: tuple[Message, ...]
+    videos: tuple[EncodedVideo, ...]
+    max_new_tokens: int = 256
+
 
 def answer_all(
-    model: VideoLLM, asked: Sequence[Asked], *, batch_size: int = BATCH
+    model: VideoLLM, asked: Sequence[Asked | Prompted], *, batch_size: int = BATCH
 ) -> Iterator[tuple[int, str]]:
     """Answers questions with the likeliest token each time.
 
@@ -48,10 +73,7 @@ def answer_all(
         The index of a question and its answer, batch by batch.
     """
     processor = processor_of(model)
-    prompts = [
-        processor.render([Message("user", f"<video>\n{escape_marks(one.question)}")], [one.video])
-        for one in asked
-    ]
+    prompts = [processor.render(one.messages, one.videos) for one in asked]
     order = sorted(range(len(asked)), key=lambda i: (asked[i].max_new_tokens, len(prompts[i].input_ids)))
     for first in range(0, len(order), batch_size):
         batch = order[first : first + batch_size]
@@ -60,16 +82,54 @@ def answer_all(
 
 
 @torch.inference_mode()
+def score_options(model: VideoLLM, asked: Prompted, options: Sequence[str]) -> list[float]:
+    """Returns how likely each option is as the answer: mean log probability of its tokens, end of turn included.
+
+    The mean does not prefer short options. Nothing has to be parsed, so no answer can be unreadable.
+
+    Args:
+        model: A model with its processor.
+        asked: The conversation.
+        options: What the answer is one of.
+    """
+    processor = processor_of(model)
+    learnt = [False] * len(asked.messages) + [True]
+    prompts = [
+        processor.render(
+            [*asked.messages, Message("assistant", option)], asked.videos, False, supervise=learnt
+        )
+        for option in options
+    ]
+    batch = processor.collate(prompts, padding_side="right")
+    shown = [video.tokens_KD for video in asked.videos] * len(options)
+    logits_ONV = model(
+        input_ids=batch["input_ids"].to(model.device),
+        attention_mask=batch["attention_mask"].to(model.device),
+        visual_tokens=torch.cat(shown) if shown else None,
+    ).logits
+    labels_ON = batch["labels"][:, 1:].to(model.device)
+    losses_ON = torch.nn.functional.cross_entropy(
+        logits_ONV[:, :-1].float().transpose(1, 2), labels_ON, ignore_index=IGNORED, reduction="none"
+    )
+    counts_O = (labels_ON != IGNORED).sum(1)
+    return [-float(loss) for loss in losses_ON.sum(1) / counts_O]
+
+
+@torch.inference_mode()
 def _answer_batch(
-    model: VideoLLM, processor: VideoLLMProcessor, asked: Sequence[Asked], prompts: Sequence[RenderedPrompt]
+    model: VideoLLM,
+    processor: VideoLLMProcessor,
+    asked: Sequence[Asked | Prompted],
+    prompts: Sequence[RenderedPrompt],
 ) -> list[str]:
     inputs = processor.collate(prompts, padding_side="left")
     ids = inputs["input_ids"].to(model.device)
+    shown = [video.tokens_KD for one in asked for video in one.videos]
     generator: Any = model  # the mixin's annotation of generate refuses every class but transformers' own
     generated: torch.Tensor = generator.generate(
         input_ids=ids,
         attention_mask=inputs["attention_mask"].to(model.device),
-        visual_tokens=torch.cat([one.video.tokens_KD for one in asked]),
+        visual_tokens=torch.cat(shown) if shown else None,
         do_sample=False,
         max_new_tokens=max(one.max_new_tokens for one in asked),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .metrics import Interval
 from .report import KindScore, WorldReport
+from .tables import align, percent, percent_gain, percent_range
 
 _HEAD = ("kind", "asked", "accuracy", "95 %", "constant", "blind", "seeing - blind", "learnt")
 _NOTE = (
@@ -20,14 +21,10 @@ _NOTE = (
 def table(report: WorldReport) -> str:
     """Returns the report as lines of text for a terminal."""
     rows = [_HEAD, *(_cells(score) for score in (*report.kinds, *report.descriptions))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = [
-        "  ".join(_aligned(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
+    lines = align(rows)
     lines.insert(1, "-" * len(lines[0]))
     lines.insert(2 + len(report.kinds), lines[1])
-    return "\n".join([*(line.rstrip() for line in lines), "", *summary(report)])
+    return "\n".join([*lines, "", *summary(report)])
 
 
 def summary(report: WorldReport) -> list[str]:
@@ -36,7 +33,7 @@ def summary(report: WorldReport) -> list[str]:
     countable = sum(score.learnt is not None for score in report.kinds)
     return [
         f"mean over {len(report.kinds)} kinds: {_with_interval(report.mean)}",
-        f"blind: {_with_interval(report.blind_mean)}; best constant answers: {_percent(report.constant_mean)}",
+        f"blind: {_with_interval(report.blind_mean)}; best constant answers: {percent(report.constant_mean)}",
         f"kinds learnt: {report.learnt} of {countable}",
         f"held-out combinations: {_with_interval(report.held_out)}; "
         f"the others of these kinds: {_with_interval(report.shown)}",
@@ -105,28 +102,16 @@ def _cells(score: KindScore) -> tuple[str, ...]:
     return (
         score.kind,
         str(score.asked),
-        _percent(score.accuracy.value),
-        _range(score.accuracy),
-        _percent(score.constant),
-        _percent(score.blind.value),
-        f"{100 * score.gain.value:+.0f} [{100 * score.gain.low:+.0f}, {100 * score.gain.high:+.0f}]",
+        percent(score.accuracy.value),
+        percent_range(score.accuracy),
+        percent(score.constant),
+        percent(score.blind.value),
+        percent_gain(score.gain),
         {True: "yes", False: "no", None: "-"}[score.learnt],
     )
-
-
-def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
 
 
 def _with_interval(interval: Interval) -> str:
     if math.isnan(interval.value):
         return "not asked"
-    return f"{_percent(interval.value)} {_range(interval)}"
-
-
-def _range(interval: Interval) -> str:
-    return f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{percent(interval.value)} {percent_range(interval)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from ..synthetic.language.questions import DESCRIPTIONS, KINDS
 from .items import BLIND, EMPTY
 from .metrics import Interval, best_constant, grouped_mean_interval, paired_interval, wilson_interval
 from .rows import Row
+from .tables import without_nan
 
 #: Kinds that no one can learn to answer by looking.
 EXEMPT = ("out_of_scope",)
@@ -90,7 +90,7 @@ class WorldReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain JSON types; what was not asked is ``None``, since JSON has no "not a number"."""
-        facts: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        facts: dict[str, Any] = without_nan(dataclasses.asdict(self))
         return facts
 
 
@@ -162,18 +162,6 @@ def _refused(rows: Sequence[Row]) -> Interval:
 def _invented(rows: Sequence[Row]) -> Interval:
     claims = sum((not row.right) + (not row.other_right) for row in rows)
     return wilson_interval(claims, 2 * len(rows))
-
-
-def _without_nan(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _without_nan(part) for name, part in value.items()}
-        case list() | tuple():
-            return [_without_nan(part) for part in value]
-        case float() if math.isnan(value):
-            return None
-        case _:
-            return value
 
 
 def _pair_shares(pairs: Sequence[Row]) -> dict[str, Interval]:

@@ -6,9 +6,11 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..errors import ConfigError, DataError
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ class Row:
     visual_tokens: int
 
 
-class RowFile:
+class RowFile(Generic[R]):
     """Rows on disk under the settings that made them.
 
     Args:
+        row: The dataclass of the rows.
         directory: Where ``rows.jsonl`` and ``settings.json`` lie.
         settings: What the rows depend on, as plain JSON types.
         resume: Whether rows that are there are kept.
@@ -70,8 +73,15 @@ class RowFile:
     """
 
     def __init__(
-        self, directory: Path, settings: dict[str, Any], *, resume: bool = False, overwrite: bool = False
+        self,
+        row: type[R],
+        directory: Path,
+        settings: dict[str, Any],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
     ) -> None:
+        self._row = row
         self._path, kept = directory / "rows.jsonl", directory / "settings.json"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -92,7 +102,7 @@ class RowFile:
             self._path.unlink(missing_ok=True)
         kept.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
-    def read(self) -> list[Row]:
+    def read(self) -> list[R]:
         """Returns the rows so far; a last line that a crash cut short is dropped, also from the file.
 
         Raises:
@@ -105,11 +115,11 @@ class RowFile:
             lines.pop()
             self._path.write_text("".join(lines), encoding="utf-8")
         try:
-            return [Row(**json.loads(line)) for line in lines]
+            return [self._row(**json.loads(line)) for line in lines]
         except (TypeError, ValueError) as error:
             raise DataError(f"{self._path}: not rows of this test ({error}); --overwrite it") from error
 
-    def append(self, row: Row) -> None:
+    def append(self, row: R) -> None:
         """Writes one row."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(row)) + "\n")
+            file.write(json.dumps(dataclasses.asdict(row)) + "\n")  # type: ignore[call-overload]

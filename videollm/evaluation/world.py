@@ -90,7 +90,7 @@ def evaluate_world(
         "through_files": through_files,
         "items": _items_hash(items),
     }
-    store = None if out_dir is None else RowFile(out_dir, settings, resume=resume, overwrite=overwrite)
+    store = None if out_dir is None else RowFile(Row, out_dir, settings, resume=resume, overwrite=overwrite)
     rows = [] if store is None else store.read()
     progress(
         f"{len(items)} questions about {len({item.clip for item in items})} clips, {len(rows)} answered before"
