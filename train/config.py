@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from videollm.errors import ConfigError
 from videollm.synthetic.language.questions import KINDS
@@ -183,6 +183,7 @@ class TuningSettings(TextRunSettings):
 class LoraSettings(Settings):
     """Low-rank adaptation of the language model's linear layers."""
 
+    variant: Literal["lora", "rslora", "dora"] = "lora"
     rank: int = Field(32, gt=0)
     alpha: int = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -220,6 +221,9 @@ class Instruction(TuningSettings):
     stage: Literal["instruct"]
     data: tuple[DataSource, ...] = ()
     """People's own data; without any, clips of the pocket world are asked about."""
+    held_out: DataSource | None = None
+    """Records that are not learnt from: how many are answered rightly is told at every evaluation of a run on ``data``,
+    instead of accuracy on the pocket world."""
     max_bad_fraction: float = Field(0.0, ge=0, le=1)
     """Share of a data file's rows that may be bad; they are left out and listed."""
     packed_rows: int | None = Field(None, gt=0)
@@ -230,10 +234,27 @@ class Instruction(TuningSettings):
     """How many times as often as the others single kinds are asked, such as those that take longest to learn."""
     lora: LoraSettings | None = LoraSettings()
     """``None`` for no adaptation: the language model stays as it is, or is named in ``trained``."""
+    quantize: Literal["4bit", "8bit"] | None = None
+    """Load the language model in 4 or 8 bits (bitsandbytes) and train the adapter over it: QLoRA."""
+    fold: bool = True
+    """Whether the result is a whole checkpoint with the adapter folded in; else it is the adapter and what was trained
+    beside it, a small directory over the model, which ``videollm export`` folds in later."""
     description_share: float = Field(0.1, ge=0, le=1)
     """Share of turns that ask for a description instead of a question of one kind."""
     dialogue_share: float = Field(0.25, ge=0, le=1)
     """Share of conversations whose later questions refer to earlier ones."""
+
+    @model_validator(mode="after")
+    def _check_adapter(self) -> Instruction:
+        if self.lora is None and (self.quantize is not None or not self.fold):
+            raise ValueError("quantize and fold=false are about an adapter: give lora")
+        if self.quantize is not None and self.fold:
+            raise ValueError("an adapter over a quantized model cannot be folded in: give fold=false")
+        if not self.fold and self.trained is not None:
+            raise ValueError(
+                "an adapter keeps compressor and projector only: leave out trained, or fold it in"
+            )
+        return self
 
 
 class TokenizerSettings(StageSettings):
@@ -371,7 +392,8 @@ def parse_settings(kind: type[S], fields: dict[str, Any], source: str) -> S:
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), _all_keys(kind), n=1)
             reason = "unknown key" + (f", did you mean {near[0]!r}?" if near else "")
-        raise ConfigError(f"{source}: {key}: {reason}") from error
+        place = f"{source}: {key}" if key else source
+        raise ConfigError(f"{place}: {reason.removeprefix('Value error, ')}") from error
 
 
 def _read_yaml(path: Path, out: Path) -> dict[str, Any]:

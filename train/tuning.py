@@ -18,19 +18,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import PartialState
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from torch import nn
 from torch.utils.data import Dataset
 
 from videollm.checkpoints import load_model
-from videollm.checkpoints.loading import quiet_peft
 from videollm.data.reader import Reader
+from videollm.evaluation.records import evaluate_records
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
 
+from .adapters import adapter_names, add_adapter, save_adapter
 from .clip_conversations import ClipConversations
-from .config import Alignment, DataSource, Instruction, LoraSettings
+from .config import Alignment, DataSource, Instruction
 from .contrast import caption_contrast
 from .features import FeatureStore, encode_told, told_encoder
 from .loop import unwrap
@@ -50,7 +51,7 @@ class TuningTask:
     def __init__(self, settings: Alignment | Instruction) -> None:
         self._settings = settings
         torch.manual_seed(settings.seed)
-        self.model: VideoLLM = load_model(str(settings.model), device="cpu")
+        self.model = _load(settings)
         self._processor = processor_of(self.model)
         self._told: ToldEncoder | None = None
         records = settings.data if isinstance(settings, Instruction) else ()
@@ -58,8 +59,10 @@ class TuningTask:
         self._peft: PeftModel | None = None
         trained = settings.trained or _bridge(self.model)
         if isinstance(settings, Instruction) and settings.lora is not None:
-            self._peft = _add_lora(self.model, settings.lora)
-            trained = (*trained, *(name for name, _ in self.model.named_parameters() if "lora_" in name))
+            # What an adapter keeps has to be a copy in it; what is folded in is trained where it stands.
+            saved = [] if settings.fold else [part.removesuffix(".") for part in trained]
+            self._peft = add_adapter(self.model, settings.lora, base=str(settings.model), saved=saved)
+            trained = (*(trained if settings.fold else ()), *adapter_names(self.model))
         set_trainable(self.model, trained)
         if settings.compile:
             # Short rows are trained faster by plain matrix products than by fused attention on a CPU.
@@ -113,7 +116,9 @@ class TuningTask:
         return Loss(total + self._settings.contrastive_weight * contrast * batch["supervised"], parts)
 
     def evaluate(self) -> dict[str, float]:
-        """Mean accuracy over the kinds of the pocket world on held-out clips."""
+        """Accuracy on records held out, or, of a run on clips, mean accuracy over the kinds of the pocket world."""
+        if isinstance(self._settings, Instruction) and self._settings.data:
+            return self._evaluate_records(self._settings.held_out)
         wanted = self._settings.evaluation_questions
         if wanted == 0:
             return {}
@@ -123,8 +128,18 @@ class TuningTask:
         )
         return {"accuracy": report.mean.value}
 
+    def _evaluate_records(self, source: DataSource | None) -> dict[str, float]:
+        if source is None:
+            return {}
+        report = evaluate_records(self.model, source.path, format=source.format, media=source.media)
+        return {"right": report.scores[-1].right.value, "f1": report.scores[-1].f1.value}
+
     def export(self, directory: Path) -> None:
-        """Writes a whole checkpoint; LoRA is folded into the language model."""
+        """Writes a whole checkpoint with the adapter folded into the language model, or the adapter alone."""
+        if isinstance(self._settings, Instruction) and not self._settings.fold:
+            assert self._peft is not None
+            save_adapter(self._peft, directory)
+            return
         if self._peft is not None:
             self.model = self._peft.merge_and_unload()
         self.model.save_pretrained(directory)
@@ -146,13 +161,8 @@ def _bridge(model: VideoLLM) -> tuple[str, ...]:
     return tuple(part for part in parts if any(name.startswith(part) for name in names))
 
 
-def _add_lora(model: VideoLLM, settings: LoraSettings) -> PeftModel:
-    """Puts LoRA into the linear layers of the language model's blocks, in place."""
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=r".*language_model\.model\.layers\..*_proj",
+def _load(settings: Alignment | Instruction) -> VideoLLM:
+    bits = settings.quantize if isinstance(settings, Instruction) else None
+    return load_model(
+        str(settings.model), device="cpu", load_in_4bit=bits == "4bit", load_in_8bit=bits == "8bit"
     )
-    with quiet_peft():
-        return get_peft_model(model, config)

@@ -13,6 +13,7 @@ from videollm.media import ReadOptions, processor_of, read_frames
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm_train.config import Instruction
+from videollm_train.loop import fit
 from videollm_train.media_features import MediaFeatures
 from videollm_train.record_conversations import balanced
 from videollm_train.record_sources import load_sources
@@ -149,3 +150,51 @@ def test_rows_of_a_batch_are_about_equally_long():
     lengths = [sum(40 + 7 * number % 90 for number in row) for row in rows]
     assert sorted(number for row in rows for number in row) == list(range(32))
     assert max(lengths) < 1.1 * min(lengths)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lora": {"rank": 4}},
+        {"lora": {"rank": 4, "variant": "rslora"}},
+        {"lora": {"rank": 4, "variant": "dora"}},
+        {"lora": {"rank": 4}, "quantize": "4bit"},
+        {"lora": {"rank": 4}, "quantize": "8bit"},
+    ],
+    ids=["lora", "rslora", "dora", "4bit", "8bit"],
+)
+def test_an_adapter_is_what_a_run_leaves(folder, tiny_checkpoint, tmp_path, changes):
+    wanted = settings(folder, tiny_checkpoint, fold=False, **changes)
+    task = TuningTask(wanted)
+    trained = {name for name, weight in task.model.named_parameters() if weight.requires_grad}
+    bridge = ("projector.modules_to_save.", "compressor.modules_to_save.")
+    assert all("lora_" in name or name.startswith(bridge) for name in trained)
+    assert any("lora_" in name for name in trained)
+    assert any(name.startswith("projector.") for name in trained)
+    before = {name: weight.detach().clone() for name, weight in task.model.named_parameters()}
+    fit(task, wanted, tmp_path / "run")
+    changed = {
+        name for name, weight in task.model.named_parameters() if not torch.equal(weight, before[name])
+    }
+    assert changed <= trained
+    assert {name.split(".")[0] for name in changed} == {"compressor", "projector", "language_model"}
+    loaded = load_model(str(tmp_path / "run" / "final"), device="cpu")
+    if wanted.quantize is None:
+        with torch.no_grad():
+            ids = torch.tensor([[5, 6, 7, 8]])
+            ours, theirs = task.model.eval()(input_ids=ids).logits, loaded(input_ids=ids).logits
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"quantize": "4bit"}, "cannot be folded in: give fold=false"),
+        ({"fold": False, "lora": None}, "are about an adapter: give lora"),
+        ({"fold": False, "trained": ["language_model."]}, "leave out trained"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(folder, tiny_checkpoint, changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings(folder, tiny_checkpoint, **changes)

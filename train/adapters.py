@@ -1,0 +1,55 @@
+"""LoRA and its kin on the language model, with the parts between the towers trained beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from videollm.checkpoints.loading import quiet_peft
+from videollm.model.modeling import VideoLLM
+
+from .config import LoraSettings
+
+_LAYERS = r".*language_model\.model\.layers\..*_proj"
+
+
+def add_adapter(
+    model: VideoLLM, settings: LoraSettings, *, base: str, saved: Sequence[str] = ()
+) -> PeftModel:
+    """Puts low-rank adapters into the linear layers of the language model's blocks, in place.
+
+    Args:
+        model: The model.
+        settings: Rank and variant: LoRA (arXiv 2106.09685), rsLoRA, whose strength does not fall with the rank
+            (2312.03732), or DoRA, which learns length and direction apart (2402.09353).
+        base: Name of the model, which the adapter's files refer to.
+        saved: Parts of the model that are trained in full and kept in the adapter's files: copies of them are trained.
+    """
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.variant == "rslora",
+        use_dora=settings.variant == "dora",
+        target_modules=_LAYERS,
+        modules_to_save=list(saved) or None,
+    )
+    with quiet_peft():
+        adapted = get_peft_model(model, config)
+    adapted.peft_config["default"].base_model_name_or_path = base
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+def adapter_names(model: VideoLLM) -> list[str]:
+    """Returns the names of an adapted model's parameters that belong to the adapter."""
+    return [name for name, _ in model.named_parameters() if "lora_" in name or ".modules_to_save." in name]
+
+
+def save_adapter(adapted: PeftModel, directory: Path) -> None:
+    """Writes an adapter directory, which ``load_model`` takes."""
+    with quiet_peft():
+        # Else peft asks the hub whether the base's vocabulary has changed.
+        adapted.save_pretrained(str(directory), save_embedding_layers=False)
