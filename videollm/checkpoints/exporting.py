@@ -13,7 +13,7 @@ from ..errors import CheckpointError, ConfigError
 from ..model.modeling import VideoLLM
 from ..values import FramePlan, Message
 from .directories import find_model
-from .loading import load_adapted, load_model
+from .loading import load_adapted, load_model, no_progress_bars
 
 _PROBES = ("Describe this video.", "What happens first?", "How many shots are there?", "Hello!")
 _PROBE_TOKENS = 12
@@ -67,7 +67,8 @@ def export_model(
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         folded = load_model(source, device="cpu", dtype=dtype)
-        folded.save_pretrained(partial)
+        with no_progress_bars():
+            folded.save_pretrained(partial)
         assert folded.processor is not None
         folded.processor.save_pretrained(partial)
         difference, same_words = _compare(beside, _answers(load_model(partial, device="cpu")))

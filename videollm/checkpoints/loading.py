@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -93,6 +94,18 @@ def quiet_peft() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Hides transformers' progress bars over files that load and save in a blink."""
+    was_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_shown:
+            transformers_logging.enable_progress_bar()
+
+
 def choose_device(device: str | torch.device | None = None) -> torch.device:
     """Returns the device that is meant, after a check that it is there.
 
@@ -151,17 +164,13 @@ def _load_base(
     options: dict[str, Any] = {"dtype": precision, "local_files_only": True, "use_safetensors": True}
     if quantization is not None:
         options |= {"quantization_config": quantization, "device_map": {"": device}}
-    was_shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     try:
-        model: VideoLLM = VideoLLM.from_pretrained(found.base, **options)
+        with no_progress_bars():
+            model: VideoLLM = VideoLLM.from_pretrained(found.base, **options)
     except VideoLLMError:
         raise
     except Exception as error:  # torch, safetensors and transformers each raise their own for broken files
         raise CheckpointError(f"{found.name}: the weights cannot be loaded ({_one_line(error)})") from error
-    finally:
-        if was_shown:
-            transformers_logging.enable_progress_bar()
     return model
 
 
@@ -170,6 +179,8 @@ def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors.torch import load_file
 
+    # bitsandbytes, which peft imports, hints at kernels that nobody needs.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # peft only warns of missing weights, which are an error below, and of its own use of transformers.
