@@ -14,10 +14,10 @@ sets = st.lists(st.tuples(st.integers(1, 40), st.floats(0.01, 10)), min_size=1, 
 def test_shares_are_kept_and_members_come_in_turn(parts, seed):
     sizes, weights = zip(*parts, strict=True)
     mixture = Mixture(sizes, weights, seed)
-    draws = [mixture[sample] for sample in range(3000)]
+    draws = [mixture[sample] for sample in range(2000)]
     drawn = Counter(chosen for chosen, _ in draws)
     for number, (size, weight) in enumerate(parts):
-        assert abs(drawn[number] / 3000 - weight / sum(weights)) < 0.005
+        assert abs(drawn[number] / 2000 - weight / sum(weights)) < 0.005
         members = [member for chosen, member in draws if chosen == number]
         for start in range(0, len(members) - size, size):
             assert sorted(members[start : start + size]) == list(range(size))

@@ -176,11 +176,11 @@ def _load_base(
 
 def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
     """Puts a PEFT adapter over the model, after a check that it holds exactly the weights that it should."""
+    # bitsandbytes, which peft imports, hints at kernels that nobody needs.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors.torch import load_file
 
-    # bitsandbytes, which peft imports, hints at kernels that nobody needs.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # peft only warns of missing weights, which are an error below, and of its own use of transformers.
