@@ -23,9 +23,6 @@ from videollm_train.programs import make_pocket
 from videollm_train.projector_fit import fit_projector
 from videollm_train.tuning import TuningTask
 
-# One process trains; the others would only train the same again.
-pytestmark = pytest.mark.xdist_group("chain")
-
 CONFIGS = Path(__file__).parents[2] / "configs" / "pocket"
 WISHES = "{shots: 1, objects: 1, backdrop: plain, light: normal, duration_s: [2, 2.5], max_short_side: 96}"
 TOWER = ("hidden_size=48", "layers=2", "heads=2", "intermediate_size=96")
