@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,6 +55,7 @@ class MediaFeatures:
         }
         claim(directory, _RECORD, record, "features of another encoder, or merged in another way")
         self._paths: dict[MediaFile, Path] = {}
+        self._plans: dict[MediaFile, FramePlan] = {}
 
     def make(
         self, media: Iterable[MediaFile], progress: Callable[[int, int], None] = lambda done, of: None
@@ -69,30 +71,32 @@ class MediaFeatures:
         """
         wanted = list(dict.fromkeys(media))
         reasons: dict[MediaFile, str] = {}
-        for start in range(0, len(wanted), _AHEAD):
-            some = wanted[start : start + _AHEAD]
-            # Reading happens in worker processes; the threads only wait for them.
-            with ThreadPoolExecutor(_AHEAD) as pool:
-                for medium, frames in zip(some, pool.map(self._read, some), strict=True):
-                    if isinstance(frames, str):
-                        reasons[medium] = frames
-                    elif frames is not None:
-                        self._encode(medium, frames)
-            progress(min(start + _AHEAD, len(wanted)), len(wanted))
+        # Reading happens in worker processes; the threads only wait for them.
+        with ThreadPoolExecutor(_AHEAD) as pool:
+            waiting = deque(pool.submit(self._read, medium) for medium in wanted[:_AHEAD])
+            for done, medium in enumerate(wanted, start=1):
+                frames = waiting.popleft().result()
+                waiting.extend(pool.submit(self._read, after) for after in wanted[done + _AHEAD - 1 :][:1])
+                if isinstance(frames, str):
+                    reasons[medium] = frames
+                elif frames is not None:
+                    self._encode(medium, frames)
+                progress(done, len(wanted))
         return reasons
 
     def plan(self, medium: MediaFile) -> FramePlan:
         """Returns the resolved plan of a medium whose features are there."""
-        with safe_open(self._path(medium), framework="pt") as file:
-            return FramePlan.from_json(file.metadata()[_PLAN])
+        if medium not in self._plans:
+            with safe_open(self._path(medium), framework="pt") as file:
+                self._plans[medium] = FramePlan.from_json(file.metadata()[_PLAN])
+        return self._plans[medium]
 
     def load(self, medium: MediaFile) -> tuple[MergedSegments, FramePlan]:
         """Returns the merged segments of a medium, features in float32, and its resolved plan."""
         with safe_open(self._path(medium), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            plan = FramePlan.from_json(file.metadata()[_PLAN])
         full = {name: part.float() if part.dtype == torch.float16 else part for name, part in tensors.items()}
-        return MergedSegments.from_tensors(full), plan
+        return MergedSegments.from_tensors(full), self.plan(medium)
 
     def _path(self, medium: MediaFile) -> Path:
         if medium not in self._paths:

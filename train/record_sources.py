@@ -83,7 +83,7 @@ def _load(
         if reason is None:
             good.append(one.record)
         else:
-            problems.append(Problem(source.path, one.line, reason))
+            problems.append(one.problem(source.path, reason))
     _judge(source, problems, len(good), max_bad_fraction, tell)
     return RecordSource(tuple(good), len(good) if source.weight is None else source.weight)
 
@@ -102,7 +102,7 @@ def _judge(
     tell: Callable[[str], None],
 ) -> None:
     """Tells what is bad, and ends the run where that is too much."""
-    bad = len({problem.line for problem in problems})
+    bad = len({problem.row for problem in problems})
     tell(f"{source.path}: {good} records, {bad} bad rows left out")
     for problem in sorted(problems, key=lambda problem: problem.line):
         tell(str(problem))

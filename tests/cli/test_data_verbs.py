@@ -32,6 +32,13 @@ def test_check_ends_with_2_where_training_would_fail(run, tiny_checkpoint, tmp_p
     assert f"{path}:2: error: {tmp_path}/none.mp4: there is no such file" in done.stdout
 
 
+def test_a_page_needs_a_place(run, tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", {"video": "a.mp4", "conversations": SAID})
+    done = run("data", "check", str(path), "--page", str(tmp_path / "none" / "page.html"))
+    assert done.exit_code == 2
+    assert f"there is no directory {tmp_path}/none to write the page to" in done.stderr
+
+
 def test_nothing_is_written_of_a_broken_file(run, tmp_path):
     path = write_rows(tmp_path / "a.jsonl", {"video": "a.mp4", "conversations": SAID}, {"video": "a.mp4"})
     done = run("data", "convert", str(path), str(tmp_path / "out.jsonl"))

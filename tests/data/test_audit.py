@@ -102,6 +102,14 @@ def test_every_problem_has_its_line(folder, reader):
     assert f"{audit.path}:3: error: " in text
 
 
+def test_rows_are_counted_even_where_all_stand_in_one_line(folder, reader):
+    rows = [row("0.mp4"), row("none.mp4"), row("1.mp4"), {"clip": 1}, row("0.mp4", answer=" ")]
+    (folder / "compact.json").write_text(json.dumps(rows))
+    audit = audit_file(folder / "compact.json", reader)
+    assert {problem.line for problem in audit.problems} == {1}
+    assert (len(audit.records), audit.bad, audit.bad_fraction) == (2, 3, 0.6)
+
+
 def test_the_page_shows_what_the_model_reads_and_learns(folder, reader):
     rows = [row("0.mp4", "Is it <b>bold</b>?", "Very <i>much</i> so."), row("none.mp4")]
     audit = audit_file(write_rows(folder / "page.json", rows), reader)

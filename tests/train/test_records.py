@@ -1,6 +1,7 @@
 """Training on people's records: what is read, what is left out, and what packing changes (nothing)."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -141,6 +142,40 @@ def test_bad_rows_are_told_and_end_the_run_where_they_are_too_many(folder, tiny_
     )
     with pytest.raises(DataError, match=r"1 of 4 rows are bad, max_bad_fraction is 0.2 \(line 2: .*none.mp4"):
         load_sources(sources, store, reader, max_bad_fraction=0.2, tell=told.append)
+
+
+def test_bad_rows_are_counted_even_where_all_stand_in_one_line(folder, tiny_checkpoint, tmp_path):
+    rows = [json.loads(line) for line in (folder / "bad.jsonl").read_text().splitlines()]
+    (folder / "compact.json").write_text(json.dumps([rows[0], rows[1], {"clip": 1}, {"clip": 2}]))
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    sources = settings(folder, tiny_checkpoint, data=[{"path": folder / "compact.json"}]).data
+    with pytest.raises(DataError, match="3 of 4 rows are bad"):
+        load_sources(
+            sources,
+            MediaFeatures(tmp_path, model),
+            Reader.of_model(str(tiny_checkpoint)),
+            max_bad_fraction=0.5,
+            tell=lambda text: None,
+        )
+
+
+def test_a_resumed_run_on_records_equals_an_undisturbed_one(folder, tiny_checkpoint, tmp_path):
+    wanted = settings(folder, tiny_checkpoint, steps=4, save_every=2, packed_rows=2, log_every=1)
+    fit(TuningTask(wanted), wanted, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-0000004")
+    shutil.rmtree(tmp_path / "cut" / "final")
+    fit(TuningTask(wanted), wanted, tmp_path / "cut", resume=True)
+    whole, cut = (
+        load_model(str(tmp_path / name / "final"), device="cpu").state_dict() for name in ("whole", "cut")
+    )
+    assert all(torch.equal(weight, cut[name]) for name, weight in whole.items())
+    losses = [
+        [event["loss"] for event in map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())]
+        for name in ("whole", "cut")
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4
 
 
 def test_rows_of_a_batch_are_about_equally_long():

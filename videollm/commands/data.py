@@ -70,6 +70,8 @@ def check(
     from ..data.reader import Reader
     from ..data.summary import as_text, figures
 
+    if page is not None and not page.parent.is_dir():
+        raise ConfigError(f"{page}: there is no directory {page.parent} to write the page to")
     reader = Reader.of_model(model)
     audit = audit_file(file, reader, format=format, media=media or (), progress=_progress)
     if page is not None:

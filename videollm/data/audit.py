@@ -64,12 +64,12 @@ class Audit:
     @property
     def bad(self) -> int:
         """Rows and records that cannot be learnt from."""
-        return len({problem.line for problem in self.problems if problem.severity == "error"})
+        return len({problem.row for problem in self.problems if problem.severity == "error"})
 
     @property
     def bad_fraction(self) -> float:
         """Share of the rows that cannot be learnt from."""
-        good = {located.line for located in self.records}
+        good = {located.row for located in self.records}
         return self.bad / max(1, self.bad + len(good))
 
 
@@ -108,7 +108,7 @@ def audit_file(
         if problem is None:
             audit.records.append(located)
         else:
-            audit.problems.append(Problem(path, located.line, problem))
+            audit.problems.append(located.problem(path, problem))
     audit.problems += _repetitions(path, audit.records)
     audit.problems += _late_events(path, audit)
     audit.problems.sort(key=lambda problem: problem.line)
@@ -184,7 +184,7 @@ def _repetitions(path: Path, records: Sequence[Located]) -> list[Problem]:
         said = (
             "the same conversation as" if same else f"answers {short(record.answer)} to the same question as"
         )
-        problems.append(Problem(path, located.line, f"{said} line {before.line}", "warning"))
+        problems.append(located.problem(path, f"{said} line {before.line}", "warning"))
     return problems
 
 
@@ -198,5 +198,5 @@ def _late_events(path: Path, audit: Audit) -> list[Problem]:
         end_s, last_s = audit.plans[media[0]].end_s, max(end for _, end, _ in events)
         if last_s > end_s + 1:
             said = f"an event ends at {last_s:.1f} s, {media[0].path} at {end_s:.1f} s"
-            problems.append(Problem(path, located.line, said, "warning"))
+            problems.append(located.problem(path, said, "warning"))
     return problems

@@ -17,6 +17,7 @@ class Problem:
         path: The file.
         line: Line it begins in, from 1 (of Parquet, the row).
         message: What is wrong, for a person, without the place.
+        row: Which row of the file it is about, from 1: many may share a line; ``None`` where it is none's.
         severity: ``"error"``: the record cannot be learnt from. ``"warning"``: it can, and may not mean what was meant.
     """
 
@@ -24,6 +25,7 @@ class Problem:
     line: int
     message: str
     severity: Severity = "error"
+    row: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.severity}: {self.message}"

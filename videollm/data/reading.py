@@ -5,6 +5,7 @@ Nothing is replaced, and nothing left out without a :class:`Problem` that says w
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from .formats import FORMATS, Format, format_of
 from .formats.base import Fields
-from .problems import Problem, RowError
+from .problems import Problem, RowError, Severity
 from .records import Record, make_record
 from .rows import read_rows
 
@@ -27,12 +28,18 @@ class Located:
     Attributes:
         record: The record. The paths of its media are those of files, where they were found.
         line: Line of the data file that its row begins in.
+        row: Which row of the file it is made of, from 1.
         format: Name of the row's format.
     """
 
     record: Record
     line: int
+    row: int
     format: str
+
+    def problem(self, path: Path, message: str, severity: Severity = "error") -> Problem:
+        """Returns something that is wrong with this record of a file."""
+        return Problem(path, self.line, message, severity, self.row)
 
 
 def read_records(
@@ -54,12 +61,12 @@ def read_records(
     taken: set[str] = set()
     for position, row in enumerate(read_rows(path), start=1):
         if isinstance(row, Problem):
-            yield row
+            yield dataclasses.replace(row, row=position)
             continue
         kind = wanted or format_of(row.fields)
         if kind is None:
             keys = ", ".join(sorted(row.fields)) or "no keys"
-            yield Problem(path, row.line, f"of no known format: has {keys}")
+            yield Problem(path, row.line, f"of no known format: has {keys}", row=position)
             continue
         try:
             for number, fields in enumerate(kind.read(row)):
@@ -67,9 +74,9 @@ def read_records(
                 if record.id in taken:
                     raise RowError(f"the id {record.id!r} was there before")
                 taken.add(record.id)
-                yield Located(record, row.line, kind.name)
+                yield Located(record, row.line, position, kind.name)
         except RowError as error:
-            yield Problem(path, row.line, str(error))
+            yield Problem(path, row.line, str(error), row=position)
 
 
 class MediaPlaces:

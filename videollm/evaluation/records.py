@@ -190,15 +190,15 @@ def _read(path: Path, format: str | None, media: Sequence[Path]) -> list[Record]
 def _others(records: Sequence[Record]) -> dict[int, list[tuple[MediaFile, ...]]]:
     """For each record with media those of a few others that have as many, and other ones."""
     rng = random.Random(_BLIND_SEED)
+    alike: dict[int, list[tuple[MediaFile, ...]]] = {}
+    for media in dict.fromkeys(record.media for record in records):
+        alike.setdefault(len(media), []).append(media)
     chosen = {}
     for index, record in enumerate(records):
-        fitting = [
-            other.media
-            for other in records
-            if len(other.media) == len(record.media) and set(other.media).isdisjoint(record.media)
-        ]
         if record.media:
-            chosen[index] = rng.sample(fitting, min(_BLIND_TRIES, len(fitting)))
+            pool = alike[len(record.media)]
+            drawn = rng.sample(pool, min(_BLIND_TRIES, len(pool)))
+            chosen[index] = [media for media in drawn if set(media).isdisjoint(record.media)]
     return chosen
 
 

@@ -6,6 +6,7 @@ name a video without its folder or ending. :mod:`videollm.data.reading` chooses 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,13 +76,23 @@ def name_of(fields: Fields, key: str) -> str:
     return str(value) if type(value) is int else text_of(fields, key)
 
 
+def unquoted(value: Any) -> Any:
+    """Returns what a cell of a table holds: lists are written there as Python literals."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
 def list_of(fields: Fields, key: str) -> list[Any]:
-    """Returns the list under ``key``.
+    """Returns the list under ``key``, which a table's cell may hold as text.
 
     Raises:
         RowError: There is none, or an empty one.
     """
-    value = fields.get(key)
+    value = unquoted(fields.get(key))
     if not isinstance(value, list) or not value:
         got = f"{key} must be a list with something in it, got {short(value)}"
         raise RowError(got if key in fields else f"{key} is missing")

@@ -9,7 +9,6 @@ QVHighlights.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -68,6 +67,12 @@ def _grounded(fields: Fields, text: str, start_s: Any, end_s: Any, video: Fields
     }
 
 
+def _two(value: Any) -> tuple[Any, Any]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise RowError(f"a stretch is two times, got {short(value)}")
+    return value[0], value[1]
+
+
 def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST_S
 
@@ -83,24 +88,15 @@ def _read_panda(row: Row) -> Iterator[Fields]:
     """One record for each clip of the row's video; all cells are lists, written as Python literals."""
     fields = row.fields
     name = text_of(fields, "videoID")
-    stretches, captions = _cells(fields, "timestamp"), _cells(fields, "caption")
+    stretches, captions = list_of(fields, "timestamp"), list_of(fields, "caption")
     if len(stretches) != len(captions):
         raise RowError(f"{len(stretches)} timestamps for {len(captions)} captions")
     for number, (stretch, text) in enumerate(zip(stretches, captions, strict=True)):
-        if not isinstance(stretch, list) or len(stretch) != 2 or not isinstance(text, str):
-            raise RowError(f"a clip is two times and a caption, got {short((stretch, text))}")
-        video = medium(name, "video", start_s=_clock(stretch[0]), end_s=_clock(stretch[1]))
+        start, end = _two(stretch)
+        if not isinstance(text, str):
+            raise RowError(f"a caption must be a text, got {short(text)}")
+        video = medium(name, "video", start_s=_clock(start), end_s=_clock(end))
         yield _caption(fields, text, video) | {"id": f"{name}_{number:05}"}
-
-
-def _cells(fields: Fields, key: str) -> list[Any]:
-    value = fields.get(key)
-    if isinstance(value, str):
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-            raise RowError(f"{key} must be a list, got {short(value)}") from error
-    return list_of({key: value}, key)
 
 
 def _clock(text: Any) -> float:
@@ -116,20 +112,14 @@ def _read_activitynet(row: Row) -> Iterator[Fields]:
     stretches, sentences = list_of(fields, "timestamps"), list_of(fields, "sentences")
     if len(stretches) != len(sentences):
         raise RowError(f"{len(stretches)} timestamps for {len(sentences)} sentences")
-    if not all(isinstance(stretch, list) and len(stretch) == 2 for stretch in stretches):
-        raise RowError(f"timestamps must be pairs of seconds, got {short(stretches)}")
-    events = [(*stretch, text) for stretch, text in zip(stretches, sentences, strict=True)]
+    events = [(*_two(stretch), text) for stretch, text in zip(stretches, sentences, strict=True)]
     yield _keyed(fields, _timed(fields, events, clip_of(fields, KEY, "video", "video_id")))
 
 
 def _read_youcook(row: Row) -> Iterator[Fields]:
     fields = row.fields
-    events = []
-    for noted in objects_of(fields, "annotations"):
-        stretch = noted.get("segment")
-        if not isinstance(stretch, list) or len(stretch) != 2:
-            raise RowError(f"a segment is two times in seconds, got {short(stretch)}")
-        events.append((*stretch, noted.get("sentence")))
+    noted = objects_of(fields, "annotations")
+    events = [(*_two(event.get("segment")), event.get("sentence")) for event in noted]
     name = name_of(fields, KEY)
     places = [
         f"{fields.get('subset')}/{fields.get('recipe_type')}/{name}",
@@ -168,9 +158,7 @@ def _read_charades(row: Row) -> Iterator[Fields]:
 
 def _read_qvhighlights(row: Row) -> Iterator[Fields]:
     fields = row.fields
-    windows = list_of(fields, "relevant_windows")
-    if not all(isinstance(window, list) and len(window) == 2 for window in windows):
-        raise RowError(f"relevant_windows must be pairs of seconds, got {short(windows)}")
+    windows = [_two(window) for window in list_of(fields, "relevant_windows")]
     text, video = text_of(fields, "query"), clip_of(fields, "vid")
     if len(windows) == 1:
         start_s, end_s = windows[0]

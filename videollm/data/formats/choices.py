@@ -6,7 +6,6 @@ Test.
 
 from __future__ import annotations
 
-import ast
 import re
 import string
 from collections.abc import Iterator
@@ -111,22 +110,10 @@ def _read_video_mme(row: Row) -> Iterator[Fields]:
     fields = row.fields
     # The files are named by videoID, not by video_id.
     video = clip_of(fields, "videoID", "video_name", "video", "video_id")
-    options = fields["options"]
-    if isinstance(options, str):  # in CSV copies a Python literal
-        options = _literal(options)
     answer = fields.get("answer", fields.get("answer_id"))
-    made = choice(
-        fields, text_of(fields, "question"), list_of({"options": options}, "options"), answer, video
-    )
+    made = choice(fields, text_of(fields, "question"), list_of(fields, "options"), answer, video)
     kind = fields.get("task_type") or fields.get("reasoning")
     yield made | ({"kind": kind} if isinstance(kind, str) else {})
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise RowError(f"options must be a list, got {short(text)}") from error
 
 
 def _read_perception_test(row: Row) -> Iterator[Fields]:

@@ -6,7 +6,6 @@ Sources: LLaVA's and ShareGPT's ``conversations`` (LLaVA-NeXT, LLaVA-Video, Vide
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +24,7 @@ from .base import (
     show_at_tags,
     text_of,
     turn_of,
+    unquoted,
 )
 from .parts import has_parts
 
@@ -92,12 +92,7 @@ def _read_alpaca(row: Row) -> Iterator[Fields]:
 
 
 def _history(fields: Fields) -> list[Any]:
-    history = fields.get("history") or []
-    if isinstance(history, str):  # ms-swift's CSV cells are Python literals
-        try:
-            history = ast.literal_eval(history)
-        except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-            raise RowError(f"history must be pairs of question and answer, got {short(history)}") from error
+    history = unquoted(fields.get("history")) or []
     if not isinstance(history, list):
         raise RowError(f"history must be pairs of question and answer, got {short(history)}")
     return history
