@@ -21,8 +21,10 @@ from .service import ChatService
 from .session import ChatSession
 from .widgets import LookControls, SamplingControls, Widgets
 
-# A browser redraws the conversation for every change; more often than this nobody can see.
+# A browser redraws the conversation for every change; more often than this nobody can see, and a long answer takes it
+# so long that nothing else on the page would be heard: the pause grows with the characters that it draws.
 _REDRAW_SECONDS = 0.04
+_REDRAW_SECONDS_PER_CHARACTER = 2e-5
 _SAID_NOTHING = "*(The model ended its answer before a word.)*"
 
 Change = dict[Any, Any]
@@ -115,7 +117,7 @@ class Handlers:
         yield {page.session: session, page.usage: "", **self._controls(busy=True)}
         for event in events:
             unreadable |= isinstance(event, Failed) and event.path is not None
-            if isinstance(event, TextPiece) and time.monotonic() - drawn < _REDRAW_SECONDS:
+            if isinstance(event, TextPiece) and time.monotonic() - drawn < _redraw_pause(session.turns):
                 continue
             drawn = time.monotonic()
             change = self._change(session, event)
@@ -156,6 +158,11 @@ class Handlers:
         page = self._page
         buttons = {button: gr.update(interactive=not busy) for button in (page.retry, page.undo)}
         return {page.question: gr.update(submit_btn=not busy, stop_btn=busy), **buttons}
+
+
+def _redraw_pause(turns: Sequence[Turn]) -> float:
+    """Returns how many seconds the page is left alone after a change, while an answer grows."""
+    return _REDRAW_SECONDS + _REDRAW_SECONDS_PER_CHARACTER * sum(len(turn.text) for turn in turns)
 
 
 def end_session(session: ChatSession | None) -> None:

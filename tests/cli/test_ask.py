@@ -137,7 +137,7 @@ def test_an_interrupt_ends_the_program_with_130_and_no_traceback(
     start: Start, clip_files: Clips, tiny_checkpoint: Path
 ) -> None:
     with start(
-        "ask", clip_files[0], "Why?", "--model", tiny_checkpoint, "--max-new-tokens", "400"
+        "ask", clip_files[0], "Why?", "--model", tiny_checkpoint, "--max-new-tokens", "4000"
     ) as process:
         assert process.stdout is not None
         process.stdout.read(1)
@@ -151,7 +151,7 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(
     start: Start, clip_files: Clips, tiny_checkpoint: Path
 ) -> None:
     with start(
-        "ask", clip_files[0], "Why?", "--model", tiny_checkpoint, "--max-new-tokens", "400"
+        "ask", clip_files[0], "Why?", "--model", tiny_checkpoint, "--max-new-tokens", "4000"
     ) as process:
         assert process.stdout is not None
         process.stdout.close()
