@@ -27,9 +27,10 @@ from videollm.checkpoints import load_model
 from videollm.media import processor_of
 from videollm.model import VideoLLM, VideoLLMConfig, VideoLLMProcessor
 from videollm.model.compressor_config import CompressorConfig
-from videollm_train.config import FeatureSettings, Instruction
 from videollm_train.features import write_features
 from videollm_train.programs import run_stage
+from videollm_train.settings import FeatureSettings
+from videollm_train.tuning_settings import Instruction
 
 _VIDEO = {"fps": 1.0, "max_frames": 12, "frames_per_segment": 1, "max_segments": 12}
 _COMMON = {"merge_heads": 3, "merged_tokens": 48, "num_queries": 16, "memory_layers": 4}

@@ -22,10 +22,11 @@ from videollm.model.segments import MergedSegments
 from videollm.synthetic.reading import plan_clip, read_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm_train.checkpoint import load_newest_checkpoint
-from videollm_train.config import VisionPretraining, parse_settings
+from videollm_train.config import parse_settings
 from videollm_train.patch_head import count_right
 from videollm_train.patch_labels import patch_labels
 from videollm_train.pretrain_vision import FrameReader
+from videollm_train.settings import VisionPretraining
 
 RESULTS = Path(__file__).parent / "results"
 CODES = (64, 32)

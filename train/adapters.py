@@ -10,7 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from videollm.checkpoints.loading import quiet_peft
 from videollm.model.modeling import VideoLLM
 
-from .config import LoraSettings
+from .tuning_settings import Alignment, Instruction, LoraSettings
 
 _LAYERS = r".*language_model\.model\.layers\..*_proj"
 
@@ -41,6 +41,34 @@ def add_adapter(
     adapted.peft_config["default"].base_model_name_or_path = base
     assert isinstance(adapted, PeftModel)
     return adapted
+
+
+def add_trained(
+    model: VideoLLM, settings: Alignment | Instruction
+) -> tuple[PeftModel | None, tuple[str, ...]]:
+    """Gives a model what its stage trains besides what is there.
+
+    Args:
+        model: The model.
+        settings: The stage's settings.
+
+    Returns:
+        The adapter, if there is one, and prefixes of the names of all parameters that are trained.
+    """
+    trained = settings.trained or _bridge(model)
+    if not isinstance(settings, Instruction) or settings.lora is None:
+        return None, trained
+    # What an adapter keeps has to be a copy in it; what is folded in is trained where it stands.
+    saved = [] if settings.fold else [part.removesuffix(".") for part in trained]
+    adapted = add_adapter(model, settings.lora, base=str(settings.model), saved=saved)
+    return adapted, (*(trained if settings.fold else ()), *adapter_names(model))
+
+
+def _bridge(model: VideoLLM) -> tuple[str, ...]:
+    """Prefixes of what stands between the towers and has weights."""
+    names = [name for name, _ in model.named_parameters()]
+    parts = ("compressor.", "projector.")
+    return tuple(part for part in parts if any(name.startswith(part) for name in names))
 
 
 def adapter_names(model: VideoLLM) -> list[str]:

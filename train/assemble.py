@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from videollm.checkpoints import load_model
 from videollm.errors import ConfigError
@@ -15,41 +21,93 @@ from videollm.model.configuration import VideoLLMConfig
 from videollm.model.modeling import VideoLLM
 from videollm.model.processing import VideoLLMProcessor
 
-from .config import Assembly, LanguageShape, VisionShape
 from .encoder_files import load_encoder
+from .parts import from_source, published_config, read_config
 from .pretrain_vision import vision_config
+from .settings import Assembly, LanguageShape, VisionShape
 
 
 def assemble(settings: Assembly, directory: Path) -> None:
     """Writes a checkpoint made of the parts that ``settings`` name; what has no source is fresh.
 
     Raises:
-        ConfigError: A fresh language model has no tokenizer, or a whole checkpoint is given other settings.
+        ConfigError: A fresh language model has no tokenizer, a part is neither here nor on the hub, or a whole
+            checkpoint is given other settings.
+        CheckpointError: The ViT's files lack weights.
     """
     torch.manual_seed(settings.seed)
-    whole = (
-        isinstance(settings.language, Path) and _model_type(settings.language) == VideoLLMConfig.model_type
-    )
-    model = _with_other_eyes(settings) if whole else _joined(settings)
+    model = _with_other_eyes(settings) if _is_whole(settings) else _joined(settings)
     if isinstance(settings.vision, Path):
         load_encoder(model.vision, settings.vision)
     model.save_pretrained(directory)
     processor_of(model).save_pretrained(directory)
 
 
+def assembled_config(settings: Assembly) -> VideoLLMConfig:
+    """Returns the configuration of what :func:`assemble` would write, without weights.
+
+    Raises:
+        ConfigError: As :func:`assemble`.
+    """
+    if not isinstance(settings.language, Path):
+        return _config(settings, language_config(settings.language, _tokenizer(settings)))
+    found = published_config(settings.language)
+    return found if isinstance(found, VideoLLMConfig) else _config(settings, found)
+
+
+def _is_whole(settings: Assembly) -> bool:
+    source = settings.language
+    return isinstance(source, Path) and read_config(source).model_type == VideoLLMConfig.model_type
+
+
 def _joined(settings: Assembly) -> VideoLLM:
     """A model with a fresh compressor and projector between its towers."""
-    tokenizer, text_config = _language(settings)
-    config = VideoLLMConfig(vision_config=_vision(settings), text_config=text_config, **settings.model)
-    placeholder = tokenizer.convert_tokens_to_ids(config.prompt.placeholder)
-    assert isinstance(placeholder, int)
-    config.placeholder_token_id = placeholder
-    model = VideoLLM(config)
+    tokenizer = _tokenizer(settings)
+    language: PreTrainedModel | None = None
     if isinstance(settings.language, Path):
-        language = AutoModelForCausalLM.from_pretrained(settings.language, local_files_only=True)
+        language = from_source(AutoModelForCausalLM, settings.language)
+        text_config = language.config
+    else:
+        text_config = language_config(settings.language, tokenizer)
+    config = _config(settings, text_config)
+    _add_marks(tokenizer, config, language)
+    model = VideoLLM(config)
+    if language is not None:
         model.language_model.load_state_dict(language.state_dict())
     model.attach(VideoLLMProcessor.for_config(config, tokenizer))
     return model
+
+
+def _config(settings: Assembly, text_config: Any) -> VideoLLMConfig:
+    if isinstance(settings.vision, VisionShape):
+        vision: Any = vision_config(settings.vision)
+    else:
+        found = published_config(settings.vision)
+        vision = getattr(found, "vision_config", found)  # CLIP with both towers, or the one alone
+    return VideoLLMConfig(vision_config=vision, text_config=text_config, **settings.model)
+
+
+def _tokenizer(settings: Assembly) -> PreTrainedTokenizerBase:
+    source = settings.language if isinstance(settings.language, Path) else settings.tokenizer
+    if source is None:
+        raise ConfigError("a fresh language model needs a tokenizer: name its directory under 'tokenizer'")
+    return cast(PreTrainedTokenizerBase, from_source(AutoTokenizer, source))
+
+
+def _add_marks(
+    tokenizer: PreTrainedTokenizerBase, config: VideoLLMConfig, language: PreTrainedModel | None
+) -> None:
+    """Teaches a tokenizer the special tokens that stand around videos, and gives new ones a row in the model."""
+    known = tokenizer.get_vocab()
+    missing = [token for token in config.prompt.tokens if token not in known]
+    if missing:
+        tokenizer.add_special_tokens({"additional_special_tokens": missing}, False)
+    if language is not None and len(tokenizer) > language.config.vocab_size:
+        language.resize_token_embeddings(len(tokenizer))
+        config.text_config.vocab_size = language.config.vocab_size
+    placeholder = tokenizer.convert_tokens_to_ids(config.prompt.placeholder)
+    assert isinstance(placeholder, int)
+    config.placeholder_token_id = placeholder
 
 
 def _with_other_eyes(settings: Assembly) -> VideoLLM:
@@ -59,22 +117,6 @@ def _with_other_eyes(settings: Assembly) -> VideoLLM:
             f"{settings.language} is a whole model: 'model' and 'tokenizer' are taken from it, leave them out"
         )
     return load_model(str(settings.language), device="cpu")
-
-
-def _vision(settings: Assembly) -> Any:
-    if isinstance(settings.vision, VisionShape):
-        return vision_config(settings.vision)
-    return AutoConfig.from_pretrained(settings.vision, local_files_only=True)
-
-
-def _language(settings: Assembly) -> tuple[PreTrainedTokenizerBase, Any]:
-    if isinstance(settings.language, Path):
-        tokenizer = AutoTokenizer.from_pretrained(settings.language, local_files_only=True)
-        return tokenizer, AutoConfig.from_pretrained(settings.language, local_files_only=True)
-    if settings.tokenizer is None:
-        raise ConfigError("a fresh language model needs a tokenizer: name its directory under 'tokenizer'")
-    tokenizer = AutoTokenizer.from_pretrained(settings.tokenizer, local_files_only=True)
-    return tokenizer, language_config(settings.language, tokenizer)
 
 
 def language_config(shape: LanguageShape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
@@ -92,7 +134,3 @@ def language_config(shape: LanguageShape, tokenizer: PreTrainedTokenizerBase) ->
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-
-
-def _model_type(directory: Path) -> str:
-    return str(AutoConfig.from_pretrained(directory, local_files_only=True).model_type)

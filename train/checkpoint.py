@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from videollm.errors import CheckpointError
 
@@ -64,6 +65,26 @@ def load_newest_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     if found:
         raise CheckpointError(f"{root}: all {len(found)} checkpoints are damaged; start the run anew")
     return None
+
+
+def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Returns the parameters that are being trained; the frozen rest is where the run started from."""
+    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def restore_trained(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Puts back what :func:`trained_state` returned.
+
+    Raises:
+        CheckpointError: Other parameters are trained than then.
+    """
+    trained = trained_state(model)
+    if trained.keys() != weights.keys():
+        differing = sorted(trained.keys() ^ weights.keys())
+        raise CheckpointError(
+            f"the checkpoint trains other parameters than the settings, first: {differing[0]}"
+        )
+    model.load_state_dict(weights, strict=False)
 
 
 def _checkpoints(root: Path) -> list[Path]:

@@ -13,13 +13,13 @@ from videollm.synthetic.language.descriptions import caption
 from videollm.synthetic.scenes import Clip
 
 from .balance import KindBalance
-from .config import Alignment, Instruction, TuningSettings
 from .conversations import as_messages, describing, following, questioning
 from .features import FeatureStore
 from .packing import PackedPrompts, pack
 from .rounds import Rounds
 from .seeing import Seeing, as_batch, draw_budget
 from .task import Batch, passes
+from .tuning_settings import Alignment, Instruction, TuningSettings
 
 _MARK = "<video>"
 

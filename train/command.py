@@ -40,7 +40,11 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Directory of the run; refused if it exists.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and print the settings, train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the settings and what they take (parameters, memory, tokens); train nothing.",
+        ),
     ] = False,
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores by default.")] = None,
     debug: Debug = False,
@@ -56,8 +60,7 @@ def train(
         import torch
 
         torch.set_num_threads(threads)
-    if not dry_run:
-        _quiet_libraries()
+    _quiet_libraries()
     if stage == _POCKET:
         _train_pocket(
             config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run
@@ -70,10 +73,21 @@ def train(
         raise ConfigError(f"{config} is for stage {settings.stage!r}, not {stage!r}")
     if dry_run or out is None:
         typer.echo(settings.model_dump_json(indent=2))
+        _print_outlook(settings, config)
         return
     from .programs import run_stage
 
     run_stage(settings, out, resume=resume)
+
+
+def _print_outlook(settings: object, config: Path) -> None:
+    """What the stage would take, where a whole model is trained."""
+    from .tuning_settings import Alignment, Instruction
+
+    if isinstance(settings, Alignment | Instruction):
+        from .planning import look_ahead
+
+        typer.echo(f"\n{look_ahead(settings, config)}")
 
 
 def _quiet_libraries() -> None:

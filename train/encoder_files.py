@@ -11,6 +11,8 @@ from transformers import CLIPVisionModel
 from videollm.errors import CheckpointError
 from videollm.model.encoder import FrameEncoder
 
+from .parts import from_source
+
 _WITHOUT_EFFECT_AT_FIRST = ("matching", "temporal")
 
 
@@ -23,14 +25,23 @@ def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
 
 
 def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
-    """Gives ``encoder`` the weights that :func:`save_encoder` wrote.
+    """Gives ``encoder`` the weights that :func:`save_encoder` wrote, or those of a published CLIP.
 
     Matching and temporal attention stay fresh, and so without effect, where the files have none.
 
+    Args:
+        encoder: An encoder of the same shape.
+        directory: Directory, or name of a repository on the hub.
+
     Raises:
-        CheckpointError: Only one of them has a stem, or only the files have matching or temporal attention.
+        ConfigError: There is nothing of that name.
+        CheckpointError: Weights are missing, only one of the two has a stem, or only the files have matching or
+            temporal attention.
     """
-    tower = CLIPVisionModel.from_pretrained(directory, local_files_only=True)
+    tower, info = from_source(CLIPVisionModel, directory, output_loading_info=True)
+    if info["missing_keys"] or info["mismatched_keys"]:
+        first = sorted([*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])])[0]
+        raise CheckpointError(f"{directory}: weights of the vision tower are missing, first: {first}")
     encoder.tower.load_state_dict(tower.state_dict())
     for name, part in _parts(encoder).items():
         path = directory / f"{name}.safetensors"

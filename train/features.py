@@ -40,7 +40,7 @@ from videollm.synthetic.scenes import Clip
 from videollm.values import EncodedVideo, FramePlan
 
 from .claims import claim
-from .config import FeatureSettings
+from .settings import FeatureSettings
 from .told import ToldEncoder
 
 SHARD_CLIPS = 64

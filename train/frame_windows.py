@@ -21,10 +21,10 @@ from videollm.synthetic.scenes import CAMERAS, Clip
 from videollm.synthetic.truth import events
 
 from .caption_words import encode_caption
-from .config import VisionPretraining
 from .patch_labels import patch_labels
 from .patch_motion import patch_motions
 from .rounds import Rounds
+from .settings import VisionPretraining
 from .task import Batch
 from .window_store import Window, WindowStore
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -14,12 +15,14 @@ from accelerate import Accelerator, PartialState
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from videollm.errors import CheckpointError, ConfigError, DataError
+from videollm.errors import ConfigError, DataError
 
-from .checkpoint import load_newest_checkpoint, save_checkpoint
-from .config import RunSettings
+from .board import Board
+from .checkpoint import load_newest_checkpoint, restore_trained, save_checkpoint, trained_state
 from .optimization import build_optimizer, build_schedule, is_finite, trainable_table
-from .record import RunLog, plot_loss, write_settings
+from .record import RunLog, plot_loss, write_record
+from .samples import keep_samples
+from .settings import RunSettings
 from .task import Batch, Task
 
 
@@ -63,9 +66,7 @@ class _Run:
         self._restore()
 
     def train(self) -> None:
-        if self.accelerator.is_main_process:
-            write_settings(self.run_dir, self.settings)
-            self._say(trainable_table(self.task.model))
+        self._begin()
         batches = iter(self._loader())
         started, supervised = time.perf_counter(), 0
         losses: list[float] = []
@@ -84,6 +85,18 @@ class _Run:
             if self._due(self.settings.save_every):
                 self._save()
         self._finish()
+
+    def _begin(self) -> None:
+        processes, device = self.accelerator.num_processes, str(self.accelerator.device)
+        if self.accelerator.is_main_process:
+            facts = self.task.facts()
+            write_record(self.run_dir, self.settings, facts, processes=processes, device=device)
+            self._board = Board(self.run_dir, self.step)
+        self._say(trainable_table(self.task.model))
+        self._say(f"{processes} process{'es' if processes > 1 else ''}, {device}, {self.settings.precision}")
+        if self.step == 0:
+            self._show("before")
+            self._evaluate()
 
     def _train_step(self, batches: list[Batch]) -> tuple[float, dict[str, float], int]:
         """Runs one optimizer step and returns its loss per supervised token over all parts and processes."""
@@ -148,11 +161,21 @@ class _Run:
         loss = sum(losses) / len(losses)
         lr = self.schedule.get_last_lr()[0]
         per_step = seconds / len(losses)
-        self.log.append(step=self.step, loss=loss, lr=lr, tokens_per_s=rate, step_s=per_step, **parts)
+        self._note(loss=loss, lr=lr, tokens_per_s=rate, step_s=per_step, **parts)
         shown = "".join(f"  {name} {value:.3f}" for name, value in parts.items())
         self._say(
             f"step {self.step}/{self.settings.steps}  loss {loss:.4f}{shown}  lr {lr:.2e}  {per_step:.2f} s/step"
         )
+
+    def _note(self, **event: Any) -> None:
+        event["step"] = self.step
+        self.log.append(**event)
+        self._board.draw(event)
+
+    def _show(self, moment: str) -> None:
+        if self.accelerator.is_main_process:
+            self.task.model.eval()
+            keep_samples(self.run_dir, moment, self.task.samples())
 
     def _evaluate(self) -> None:
         if not self.accelerator.is_main_process:
@@ -160,7 +183,7 @@ class _Run:
         self.task.model.eval()
         figures = self.task.evaluate()
         if figures:
-            self.log.append(step=self.step, evaluation=figures)
+            self._note(evaluation=figures)
             self._say(
                 f"step {self.step}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
             )
@@ -171,7 +194,7 @@ class _Run:
             return
         state = {
             "step": self.step,
-            "model": _trained_state(self.task.model),
+            "model": trained_state(self.task.model),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -181,7 +204,7 @@ class _Run:
         state = load_newest_checkpoint(self.run_dir)
         if state is None:
             return
-        _restore_trained(self.task.model, state["model"])
+        restore_trained(self.task.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = state["step"]
@@ -190,28 +213,23 @@ class _Run:
 
     def _finish(self) -> None:
         self.accelerator.wait_for_everyone()
+        self._show("after")
         if self.accelerator.is_main_process:
-            self.task.model.eval()
-            self.task.export(self.run_dir / "final")
+            self._board.close()
+            self._export(self.run_dir / "final")
+
+    def _export(self, final: Path) -> None:
+        """Writes the result; under its name it is complete."""
+        partial = final.with_name("final.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self.task.export(partial)
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
 
     def _say(self, text: str) -> None:
         if self.accelerator.is_main_process:
             print(text, file=sys.stderr, flush=True)
-
-
-def _trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters that are being trained; the frozen rest is where the run started from."""
-    return {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
-
-
-def _restore_trained(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    trained = _trained_state(model)
-    if trained.keys() != weights.keys():
-        differing = sorted(trained.keys() ^ weights.keys())
-        raise CheckpointError(
-            f"the checkpoint trains other parameters than the settings, first: {differing[0]}"
-        )
-    model.load_state_dict(weights, strict=False)
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:

@@ -10,13 +10,16 @@ import dataclasses
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from videollm.data.records import MediaFile
 from videollm.errors import ConfigError, UnreadableVideoError
@@ -72,7 +75,7 @@ class MediaFeatures:
         wanted = list(dict.fromkeys(media))
         reasons: dict[MediaFile, str] = {}
         # Reading happens in worker processes; the threads only wait for them.
-        with ThreadPoolExecutor(_AHEAD) as pool:
+        with _eyes_at_work(self._model), ThreadPoolExecutor(_AHEAD) as pool:
             waiting = deque(pool.submit(self._read, medium) for medium in wanted[:_AHEAD])
             for done, medium in enumerate(wanted, start=1):
                 frames = waiting.popleft().result()
@@ -124,3 +127,20 @@ class MediaFeatures:
         partial = path.with_suffix(f".partial-{os.getpid()}")
         save_file(merged.to_tensors(torch.float16), partial, metadata={_PLAN: frames.plan.to_json()})
         partial.rename(path)
+
+
+@contextmanager
+def _eyes_at_work(model: VideoLLM) -> Iterator[None]:
+    """Has the visual parts on the process's GPU for a while, if it has one.
+
+    Afterwards they are back: the loader's workers arrange tokens on the CPU, and the loop places the whole model itself.
+    """
+    parts: tuple[nn.Module, ...] = (model.vision, model.compressor)
+    place, back = PartialState(cpu=not torch.cuda.is_available()).device, model.device
+    try:
+        for part in parts:
+            part.to(place)
+        yield
+    finally:
+        for part in parts:
+            part.to(back)

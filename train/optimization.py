@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from videollm.errors import ConfigError
 
-from .config import OptimizerSettings
+from .settings import OptimizerSettings
 
 
 class Head(nn.Module):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,15 +29,16 @@ from videollm.model.settings import (
     read_optional_settings,
     read_settings,
 )
+from videollm.synthetic.sampling import world_fingerprint
 
 from .caption_words import VOCABULARY_SIZE
-from .config import VisionPretraining, VisionShape
 from .contrastive_head import ContrastiveHead
 from .encoder_files import load_encoder, save_encoder
 from .frame_windows import FrameWindows
 from .patch_head import PatchHead, count_right, patch_losses
 from .patch_motion import motion_loss
-from .task import Batch, Loss
+from .settings import VisionPretraining, VisionShape
+from .task import Batch, Loss, Sample
 
 # Sines of positions: periods from a few patches to several times the picture; as strong as what patches show at first.
 _SHORTEST_PERIOD = 3.0
@@ -172,6 +174,14 @@ class VisionTask:
                 right[name] += found
                 asked[name] += count
         return {name: right[name] / count for name, count in asked.items() if count}
+
+    def samples(self) -> list[Sample]:
+        """Nothing: it cannot speak."""
+        return []
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The world its windows are drawn from; the settings say the rest."""
+        return [{"world": world_fingerprint()}]
 
     def export(self, directory: Path) -> None:
         """Writes the frame encoder, without the heads."""

@@ -7,29 +7,30 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from accelerate import PartialState
+
 from videollm.checkpoints import load_model
 from videollm.errors import ConfigError
 from videollm.media import processor_of
 
 from .assemble import assemble
-from .config import (
-    POCKET_CHAIN,
-    Alignment,
+from .card import write_card
+from .config import POCKET_CHAIN, load_chain
+from .features import write_features
+from .loop import fit
+from .pretrain_vision import VisionTask
+from .settings import (
     Assembly,
     FeatureSettings,
-    Instruction,
     RunSettings,
     StageSettings,
     TokenizerSettings,
     VisionPretraining,
-    load_chain,
 )
-from .features import write_features
-from .loop import fit
-from .pretrain_vision import VisionTask
 from .task import Task
 from .tokenizer import train_tokenizer
 from .tuning import TuningTask
+from .tuning_settings import Alignment, Instruction, TuningSettings
 
 SHIPPED = "shipped"
 _DONE = ".done"
@@ -52,6 +53,8 @@ def run_stage(settings: StageSettings, out: Path, *, resume: bool = False) -> No
             write_features(load_model(str(settings.model), device="cpu"), settings, out)
         case RunSettings():
             fit(build_task(settings), settings, out, resume=resume)
+            if isinstance(settings, TuningSettings) and PartialState().is_main_process:
+                write_card(out)
 
 
 def build_task(settings: RunSettings) -> Task:

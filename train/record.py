@@ -1,27 +1,47 @@
-"""What a run leaves behind for people: settings, versions, a JSON-lines log and a plot of the loss."""
+"""What a run leaves behind for people: settings, data, versions, a JSON-lines log, TensorBoard events and a plot."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .config import RunSettings
+from .settings import RunSettings
 
 LOG_FILE = "log.jsonl"
+RECORD_FILE = "training.json"
+_COMPUTING = ("videollm", "torch", "transformers", "accelerate", "peft", "bitsandbytes")
 
 
-def write_settings(run_dir: Path, settings: RunSettings) -> None:
-    """Writes the resolved settings and the versions of what computes."""
-    versions = {name: version(name) for name in ("torch", "transformers", "accelerate", "peft")}
+def write_record(
+    run_dir: Path, settings: RunSettings, facts: Sequence[Mapping[str, Any]], *, processes: int, device: str
+) -> None:
+    """Writes what the run is: resolved settings, data, command, machine, and the versions of what computes.
+
+    Args:
+        run_dir: Directory of the run.
+        settings: Its settings.
+        facts: What identifies the data.
+        processes: How many train together.
+        device: What each computes on.
+    """
     record = {
         "settings": settings.model_dump(mode="json"),
+        "data": list(facts),
+        "command": shlex.join(("videollm", *sys.argv[1:])),
+        "processes": processes,
+        "device": device,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {name: version(name) for name in _COMPUTING},
     }
-    (run_dir / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (run_dir / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 class RunLog:
@@ -39,16 +59,18 @@ class RunLog:
         """Removes the events of steps after ``step``: a resumed run writes them again."""
         if not self._path.exists():
             return
-        kept = [
-            line for line in self._path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step
-        ]
-        self._path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [json.dumps(event) + "\n" for event in self.events() if event["step"] <= step]
+        # In one move: who is killed in between has the old log or the new one.
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self._path)
 
     def events(self) -> list[dict[str, Any]]:
-        """Returns all events so far."""
+        """Returns all events so far, without the half line that a crash may have left as the last."""
         if not self._path.exists():
             return []
-        return [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
+        lines = self._path.read_text("utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def plot_loss(run_dir: Path) -> None:
@@ -59,7 +81,9 @@ def plot_loss(run_dir: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     losses = [(event["step"], event["loss"]) for event in events if "loss" in event]
-    axes.plot(*zip(*losses, strict=True), label="training loss", color="tab:blue") if losses else None
+    if losses:
+        axes.plot(*zip(*losses, strict=True), label="training loss", color="tab:blue")
+        axes.legend(loc="upper right", fontsize="small")
     axes.set_xlabel("step")
     axes.set_ylabel("loss per supervised token")
     measured = [event for event in events if "evaluation" in event]
@@ -70,5 +94,4 @@ def plot_loss(run_dir: Path) -> None:
             twin.plot(*zip(*points, strict=True), marker="o", label=name, alpha=0.7)
         twin.set_ylim(bottom=0)
         twin.legend(loc="center right", fontsize="small")
-    axes.legend(loc="upper right", fontsize="small")
     figure.savefig(run_dir / "loss.png", dpi=120)

@@ -11,13 +11,13 @@ from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
 from videollm.values import Message
 
-from .config import Instruction
 from .media_features import MediaFeatures
 from .mixture import Mixture
 from .packing import PackedPrompts, join, pack
 from .record_sources import RecordSource
 from .seeing import Seeing, Seen, as_batch, draw_budget
 from .task import Batch
+from .tuning_settings import TuningSettings
 
 Conversation = tuple[PackedPrompts, list[Seen]]
 
@@ -34,7 +34,7 @@ class RecordConversations(Dataset[list[Batch]]):
 
     def __init__(
         self,
-        settings: Instruction,
+        settings: TuningSettings,
         model: VideoLLM,
         sources: Sequence[RecordSource],
         features: MediaFeatures,

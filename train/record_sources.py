@@ -12,8 +12,8 @@ from videollm.data.reading import Located, read_records
 from videollm.data.records import Record
 from videollm.errors import DataError
 
-from .config import DataSource
 from .media_features import MediaFeatures
+from .tuning_settings import DataSource
 
 _MOST_TOLD = 5
 
@@ -25,10 +25,12 @@ class RecordSource:
     Attributes:
         records: In the order of the file; all their media have features.
         weight: How often it is drawn, relative to the other sources.
+        bad_rows: Rows that were left out.
     """
 
     records: tuple[Record, ...]
     weight: float
+    bad_rows: int
 
 
 def load_sources(
@@ -84,8 +86,9 @@ def _load(
             good.append(one.record)
         else:
             problems.append(one.problem(source.path, reason))
-    _judge(source, problems, len(good), max_bad_fraction, tell)
-    return RecordSource(tuple(good), len(good) if source.weight is None else source.weight)
+    bad_rows = len({problem.row for problem in problems})
+    _judge(source, problems, bad_rows, len(good), max_bad_fraction, tell)
+    return RecordSource(tuple(good), len(good) if source.weight is None else source.weight, bad_rows)
 
 
 def _too_long(record: Record, features: MediaFeatures, reader: Reader) -> str | None:
@@ -97,12 +100,12 @@ def _too_long(record: Record, features: MediaFeatures, reader: Reader) -> str | 
 def _judge(
     source: DataSource,
     problems: Sequence[Problem],
+    bad: int,
     good: int,
     max_bad_fraction: float,
     tell: Callable[[str], None],
 ) -> None:
     """Tells what is bad, and ends the run where that is too much."""
-    bad = len({problem.row for problem in problems})
     tell(f"{source.path}: {good} records, {bad} bad rows left out")
     for problem in sorted(problems, key=lambda problem: problem.line):
         tell(str(problem))

@@ -28,6 +28,15 @@ class Loss:
     parts: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A question, the right answer, and the model's."""
+
+    question: str
+    expected: str
+    answer: str
+
+
 class Task(Protocol):
     """One stage: a model, its data and its loss.
 
@@ -53,6 +62,14 @@ class Task(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Measures the model on held-out data."""
+        ...
+
+    def samples(self) -> list[Sample]:
+        """Lets the model answer a few questions, always the same; none where it cannot answer yet."""
+        ...
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Returns what identifies the data that is learnt from: a mapping for each source, for the run's record."""
         ...
 
     def export(self, directory: Path) -> None:

@@ -82,6 +82,10 @@ class TestForward:
         last = model(**inputs_of(batch), logits_to_keep=2).logits
         assert last.shape[1] == 2
         torch.testing.assert_close(last, whole[:, -2:])
+        wanted = torch.rand(whole.shape[:2], generator=torch.Generator().manual_seed(0)) < 0.3
+        chosen = model(**inputs_of(batch), logits_to_keep=wanted).logits
+        torch.testing.assert_close(chosen, whole[wanted])
+        torch.testing.assert_close(model(**inputs_of(batch)).logits, whole)
 
     @pytest.mark.parametrize("surplus", [-1, 1])
     def test_as_many_visual_tokens_as_placeholders_are_needed(self, model, batch, surplus):

@@ -18,7 +18,7 @@ from videollm.model import temporal as temporal_module
 from videollm.model.settings import TemporalSettings
 from videollm.model.temporal import TemporalAttention
 from videollm_train.assemble import assemble
-from videollm_train.config import Assembly
+from videollm_train.settings import Assembly
 
 POCKET = Path(videollm.__file__).parent / "pocket"
 WIDTH, HEADS = 24, 4

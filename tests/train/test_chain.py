@@ -17,10 +17,11 @@ from videollm.evaluation.metrics import paired_interval
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble
-from videollm_train.config import POCKET_CHAIN, Assembly, FeatureSettings, load_settings
+from videollm_train.config import POCKET_CHAIN, load_settings
 from videollm_train.features import FeatureStore, sample_cached_clip, write_features
 from videollm_train.programs import make_pocket
 from videollm_train.projector_fit import fit_projector
+from videollm_train.settings import Assembly, FeatureSettings
 from videollm_train.tuning import TuningTask
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "pocket"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from videollm.errors import ConfigError
-from videollm_train.config import POCKET_CHAIN, VisionPretraining, load_chain, load_settings
+from videollm_train.config import POCKET_CHAIN, load_chain, load_settings
+from videollm_train.settings import VisionPretraining
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

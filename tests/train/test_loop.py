@@ -1,22 +1,22 @@
 """The training loop on a model small enough to follow: exact resume, accumulation, records and refusals."""
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from torch import nn
 from torch.utils.data import Dataset
 
 from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm_train.checkpoint import load_newest_checkpoint, save_checkpoint
-from videollm_train.config import OptimizerSettings, RunSettings
 from videollm_train.contrastive_head import ContrastiveHead
 from videollm_train.loop import fit
 from videollm_train.optimization import build_optimizer, build_schedule, set_trainable, trainable_table
-from videollm_train.task import Loss
+from videollm_train.settings import OptimizerSettings, RunSettings
+from videollm_train.task import Loss, Sample
 
 
 class Squares(Dataset):
@@ -47,6 +47,12 @@ class Regression:
 
     def evaluate(self):
         return {"zero": 0.0}
+
+    def samples(self):
+        return [Sample("1 + 1?", "2", f"{float(self.model[0].weight.detach().sum()):.6f}")]
+
+    def facts(self):
+        return [{"numbers": "drawn"}]
 
     def export(self, directory: Path):
         directory.mkdir()
@@ -139,71 +145,6 @@ def test_a_batch_in_pieces_equals_one_whole(tmp_path, dataset, accumulation):
         torch.testing.assert_close(weight, weights(tmp_path / "small")[name], msg=name)
 
 
-# A task for several processes, in a file of its own because every process starts from nothing.
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-
-import torch
-from torch import nn
-from torch.utils.data import Dataset
-
-from videollm_train.config import OptimizerSettings, RunSettings
-from videollm_train.loop import fit
-from videollm_train.task import Loss
-
-SIZE, RUN = int(sys.argv[1]), Path(sys.argv[2])
-
-
-class Squares(Dataset):
-    def __getitem__(self, index):
-        rows = range(index * SIZE, (index + 1) * SIZE)
-        inputs = torch.stack([torch.randn(3, generator=torch.Generator().manual_seed(row)) for row in rows])
-        return [{"inputs": inputs, "targets": inputs.square().sum(1, keepdim=True), "supervised": SIZE}]
-
-
-class Regression:
-    dataset = Squares()
-
-    def __init__(self):
-        torch.manual_seed(5)
-        self.model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
-
-    def loss(self, model, batch):
-        return Loss((model(batch["inputs"]) - batch["targets"]).square().sum())
-
-    def evaluate(self):
-        return {}
-
-    def export(self, directory):
-        directory.mkdir()
-        torch.save(self.model.state_dict(), directory / "weights.pt")
-
-
-settings = RunSettings(
-    stage="test",
-    steps=4,
-    batch_size=SIZE,
-    precision="fp32",
-    workers=0,
-    optimizer=OptimizerSettings(lr=0.05, warmup_steps=2),
-)
-fit(Regression(), settings, RUN)
-"""
-
-
-def test_two_processes_train_as_one_with_their_batches_together(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(TWO_PROCESSES, "utf-8")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run([sys.executable, script, "8", one], check=True, timeout=240)
-    subprocess.run([*torchrun, script, "4", two], check=True, timeout=240)
-    assert [step for step, _ in losses(two)] == [step for step, _ in losses(one)]
-    for name, weight in weights(one).items():
-        torch.testing.assert_close(weight, weights(two)[name], msg=name)
-
-
 def test_the_loss_falls(tmp_path):
     fit(Regression(size=64), settings(steps=150, save_every=150, evaluate_every=150), tmp_path / "run")
     values = [value for _, value in losses(tmp_path / "run")]
@@ -217,6 +158,45 @@ def test_a_run_leaves_settings_log_plot_and_result(tmp_path):
     assert "torch" in record["versions"]
     assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
     assert (tmp_path / "run" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert record["data"] == [{"numbers": "drawn"}]
+    (sample,) = json.loads((tmp_path / "run" / "samples.json").read_text())
+    assert sample["expected"] == "2"
+    assert sample["before"] != sample["after"] == f"{float(weights(tmp_path / 'run')['0.weight'].sum()):.6f}"
+
+
+def drawn(run):
+    """Scalars of a run's TensorBoard files by name and step, as TensorBoard shows them: what is purged is left out."""
+    found = {}
+    for path in sorted((run / "tensorboard").iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        content = path.read_bytes()
+        while content:  # a record: length, its checksum, the event, its checksum
+            length = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+            if event.session_log.status == SessionLog.START:
+                found = {key: value for key, value in found.items() if key[1] < event.step}
+            for value in event.summary.value:
+                found[value.tag, event.step] = value.simple_value
+    return found
+
+
+def test_tensorboard_shows_the_log_also_of_a_resumed_run(tmp_path):
+    fit(Regression(), settings(), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-0000006")
+    fit(Regression(), settings(steps=5), tmp_path / "run", resume=True)
+    shown = drawn(tmp_path / "run")
+    loss = {step: value for (name, step), value in shown.items() if name == "training/loss"}
+    assert loss == pytest.approx(dict(losses(tmp_path / "run")))
+    assert sorted(loss) == [1, 2, 3, 4, 5]
+    assert ("evaluation/zero", 3) in shown
+
+
+def test_half_a_line_that_a_crash_left_in_the_log_is_dropped(tmp_path):
+    fit(Regression(), settings(), tmp_path / "run")
+    with (tmp_path / "run" / "log.jsonl").open("a") as file:
+        file.write('{"loss": 0.')
+    fit(Regression(), settings(steps=8), tmp_path / "run", resume=True)
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):

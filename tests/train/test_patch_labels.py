@@ -8,10 +8,10 @@ from videollm.model.settings import VideoSettings
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import COLOURS, Action, Backdrop, Clip, Shot, WorldObject
-from videollm_train.config import VisionPretraining
 from videollm_train.frame_windows import FrameWindows
 from videollm_train.patch_head import PatchHead, count_right, patch_losses
 from videollm_train.patch_labels import CLASSES, IGNORED, OBJECT_TRAITS, SCENE_TRAITS, patch_labels
+from videollm_train.settings import VisionPretraining
 from videollm_train.told import ToldEncoder
 
 SIZE, GRID = 48, 6

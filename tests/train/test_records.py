@@ -11,37 +11,12 @@ from videollm.data.reader import Reader
 from videollm.data.records import MediaFile
 from videollm.errors import DataError
 from videollm.media import ReadOptions, processor_of, read_frames
-from videollm.synthetic.files import write_clip
-from videollm.synthetic.sampling import sample_clip
-from videollm_train.config import Instruction
 from videollm_train.loop import fit
 from videollm_train.media_features import MediaFeatures
 from videollm_train.record_conversations import balanced
 from videollm_train.record_sources import load_sources
 from videollm_train.tuning import TuningTask
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Two clips, and questions about one, both and none of them."""
-    folder = tmp_path_factory.mktemp("records")
-    for seed in (0, 1):
-        clip = sample_clip(seed, "train", shots=1, duration_s=(2, 3), max_short_side=96)
-        write_clip(clip, folder / f"{seed}.mp4")
-    asked = [
-        ("<video>\nHow many shots are there?", ["0.mp4"], "1"),
-        ("<video>\nWhat is in this video?", ["1.mp4"], "I cannot name what is in this scene."),
-        ("<video>\n<video>\nWhich of the two is longer, the first or the second?", ["0.mp4", "1.mp4"], "neither"),
-        ("Hello!", [], "Hello, and what would you like to know of which of your videos?"),
-    ]  # fmt: skip
-    rows = [
-        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}], "videos": shown}
-        for text, shown, answer in asked
-    ]  # fmt: skip
-    (folder / "good.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    rows[1]["videos"] = ["none.mp4"]
-    (folder / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    return folder
+from videollm_train.tuning_settings import Instruction
 
 
 def settings(folder, checkpoint, **changes):
@@ -86,6 +61,40 @@ def test_packed_records_are_learnt_like_single_ones(folder, tiny_checkpoint):
         for name, weight in gradient.items():
             torch.testing.assert_close(packed[name], weight, atol=1e-4, rtol=1e-3)
     assert [len(part["input_ids"]) for part in tasks[1].dataset[0]] == [1, 1]
+
+
+def kept_for_the_way_back(task):
+    """Loss, gradient, and how many numbers a pass kept for its way back."""
+    kept = 0
+
+    def count(tensor):
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    (part,) = task.dataset[0]
+    task.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        total = task.loss(task.model, part).total
+    total.backward()
+    return (
+        float(total.detach()),
+        {name: w.grad for name, w in task.model.named_parameters() if w.requires_grad},
+        kept,
+    )
+
+
+def test_gradient_checkpointing_keeps_less_and_changes_nothing(folder, tiny_checkpoint):
+    plain, thrifty = (
+        kept_for_the_way_back(
+            TuningTask(settings(folder, tiny_checkpoint, lora={"dropout": 0}, gradient_checkpointing=wanted))
+        )
+        for wanted in (False, True)
+    )
+    assert thrifty[0] == plain[0]
+    assert thrifty[2] < 0.8 * plain[2]
+    for name, gradient in plain[1].items():
+        torch.testing.assert_close(thrifty[1][name], gradient, atol=1e-6, rtol=1e-5)
 
 
 def test_what_is_learnt_is_the_answers(folder, tiny_checkpoint):
@@ -220,6 +229,25 @@ def test_an_adapter_is_what_a_run_leaves(folder, tiny_checkpoint, tmp_path, chan
             ids = torch.tensor([[5, 6, 7, 8]])
             ours, theirs = task.model.eval()(input_ids=ids).logits, loaded(input_ids=ids).logits
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "changes", [{"fold": False, "quantize": "4bit"}, {"frozen": "bf16"}], ids=["4bit", "bf16"]
+)
+def test_answering_on_the_way_does_not_change_what_is_learnt(folder, tiny_checkpoint, tmp_path, changes):
+    def learn(name, **more):
+        features = tmp_path / "features"  # eyes in another precision see differently
+        wanted = settings(folder, tiny_checkpoint, features=features, steps=3, log_every=1, **changes, **more)
+        task = TuningTask(wanted)
+        fit(task, wanted, tmp_path / name)
+        events = map(json.loads, (tmp_path / name / "log.jsonl").read_text().splitlines())
+        return task.model, [event["loss"] for event in events if "loss" in event]
+
+    _, quiet = learn("quiet", evaluate_every=100)
+    model, asked = learn("asked", evaluate_every=1, held_out={"path": folder / "good.jsonl"})
+    assert asked == quiet
+    assert all(weight.dtype == torch.float32 for weight in model.parameters() if weight.requires_grad)
 
 
 @pytest.mark.parametrize(

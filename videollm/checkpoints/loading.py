@@ -19,6 +19,7 @@ from ..model.configuration import VideoLLMConfig
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
 from .directories import ModelDirectory, find_model
+from .four_bit import keep_unpacked
 
 _DTYPES = {
     "float32": torch.float32,
@@ -64,6 +65,7 @@ def load_model(
     if found.adapter is not None:
         model = _with_adapter(model, found.adapter, fold=quantization is None)
     module: torch.nn.Module = model
+    keep_unpacked(module, all_layers=False)
     if quantization is None:
         module.to(place)
     model.attach(load_processor(found, model.config))

@@ -68,7 +68,7 @@ def evaluate_records(
             settings; there is no format of that name.
         DataError: The file is missing, or a row of it is broken.
     """
-    records = _read(path, format, media)
+    records = read_test(path, format=format, media=media)
     settings = {
         "model": name,
         "weights": weights_hash(model),
@@ -97,6 +97,49 @@ def evaluate_records(
     if out_dir is not None:
         write_record_report(report, out_dir)
     return report
+
+
+def read_test(path: Path, *, format: str | None = None, media: Sequence[Path] = ()) -> list[Record]:
+    """Returns the records of a data file all of which can be asked.
+
+    Args:
+        path: A data file of any known format.
+        format: Name of its rows' format; found out if ``None``.
+        media: Directories to look for media in, before the file's own.
+
+    Raises:
+        ConfigError: There is no format of that name.
+        DataError: The file is missing or empty, or a row of it is broken.
+    """
+    records = []
+    for found in read_records(path, format=format, media=media):
+        if isinstance(found, Problem):
+            raise DataError(f"{found}; see 'videollm data check'")
+        records.append(found.record)
+    if not records:
+        raise DataError(f"{path} has no records")
+    return records
+
+
+def ask_records(
+    model: VideoLLM,
+    records: Sequence[Record],
+    *,
+    max_visual_tokens: int | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = BATCH,
+) -> list[RecordRow]:
+    """Asks a model the last question of each of a few records, whose media are all kept in memory.
+
+    Args:
+        model: A model with its processor, in evaluation mode.
+        records: The records.
+        max_visual_tokens: Most visual tokens of a video; ``None`` for the checkpoint's own setting.
+        max_new_tokens: Most tokens of an answer.
+        batch_size: Questions answered together.
+    """
+    asker = _Asker(model, max_visual_tokens, max_new_tokens, batch_size)
+    return list(asker.rows(records, range(len(records)), {}))
 
 
 class _Asker:
@@ -174,17 +217,6 @@ class _Asker:
     def _choice(self, asked: Prompted, options: Sequence[str]) -> str:
         scores = score_options(self._model, asked, options)
         return options[scores.index(max(scores))]
-
-
-def _read(path: Path, format: str | None, media: Sequence[Path]) -> list[Record]:
-    records = []
-    for found in read_records(path, format=format, media=media):
-        if isinstance(found, Problem):
-            raise DataError(f"{found}; see 'videollm data check'")
-        records.append(found.record)
-    if not records:
-        raise DataError(f"{path} has no records")
-    return records
 
 
 def _others(records: Sequence[Record]) -> dict[int, list[tuple[MediaFile, ...]]]:

@@ -32,6 +32,7 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
 from .encoding import VideoEncodingMixin
+from .kept_logits import kept_logits
 from .matching import FrameMatching
 from .processing import VideoLLMProcessor
 from .projector import Projector
@@ -194,13 +195,15 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
             past_key_values: Kept keys and values of earlier ids.
             inputs_embeds: Rows to use instead of ``input_ids``, (B, N, D).
             visual_tokens: A row for each placeholder, in reading order over the batch, (sum of K, D).
-            labels: Ids to predict, -100 where there is no loss, (B, N).
+            labels: Ids to predict, -100 where there is no loss, (B, N). Not together with a mask of logits.
             use_cache: Whether to return keys and values.
-            logits_to_keep: Logits of only so many last positions (0 for all), or of these positions.
+            logits_to_keep: Logits of only so many last positions (0 for all); of these positions, (P,) int64; or of
+                the positions where a mask (B, N) bool is true, in reading order over the batch.
             **kwargs: Passed on to the language model.
 
         Returns:
-            The language model's output: ``loss`` if there are labels, ``logits`` (B, N or fewer, V), and the cache.
+            The language model's output: ``loss`` if there are labels, ``logits`` (B, N or fewer, V), (S, V) of a mask
+            with S true positions, and the cache.
 
         Raises:
             DataError: The number of placeholders is not that of the visual tokens.
@@ -213,16 +216,17 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
             raise TypeError(
                 "visual_tokens replace placeholders of input_ids; with inputs_embeds put them in yourself"
             )
-        output: CausalLMOutputWithPast = self.language_model(
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            labels=labels,
-            use_cache=use_cache,
-            logits_to_keep=logits_to_keep,
-            **kwargs,
-        )
+        with kept_logits(self.get_output_embeddings(), logits_to_keep) as kept:
+            output: CausalLMOutputWithPast = self.language_model(
+                inputs_embeds=inputs_embeds,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                labels=labels,
+                use_cache=use_cache,
+                logits_to_keep=kept,
+                **kwargs,
+            )
         return output
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor | None = None) -> Tensor:

@@ -1,0 +1,132 @@
+"""Real processes train on records: killed at any moment and resumed, and two of them together as one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+
+from videollm.checkpoints import load_model
+
+
+@pytest.fixture(scope="module")
+def config(folder, tiny_checkpoint):
+    """A stage's YAML file: a few steps over the folder's records, with dropout, checkpoints often."""
+    path = folder / "tune.yaml"
+    settings = {
+        "stage": "instruct",
+        "model": str(tiny_checkpoint),
+        "features": str(folder / "kept"),
+        "data": [{"path": str(folder / "good.jsonl")}],
+        "held_out": {"path": str(folder / "good.jsonl")},
+        "steps": 6,
+        "batch_size": 2,
+        "packed_rows": 1,
+        "lora": {"rank": 4, "dropout": 0.1},
+        "precision": "fp32",
+        "workers": 1,
+        "log_every": 1,
+        "evaluate_every": 100,
+        "save_every": 2,
+        "optimizer": {"lr": 1e-2, "warmup_steps": 1},
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def command(config, out, *overrides):
+    return [
+        "-m",
+        "videollm",
+        "train",
+        "instruct",
+        *overrides,
+        "--config",
+        config,
+        "--out",
+        out,
+        "--threads",
+        "1",
+    ]
+
+
+def start(*arguments, **options):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, *arguments], env=environment, **options)
+
+
+def losses(run):
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(event["step"], event["loss"]) for event in events if "loss" in event]
+
+
+def weights(run):
+    return load_model(str(run / "final"), device="cpu").state_dict()
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """An undisturbed run."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert start(*command(config, out)).wait() == 0
+    return out
+
+
+def kill_when(process, reached):
+    """Kills a process with -9 as soon as something is there."""
+    while not reached():
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(whole, config, tmp_path):
+    out = tmp_path / "run"
+
+    def step_done(step):
+        return lambda: (out / "log.jsonl").exists() and f'"step": {step}}}' in (out / "log.jsonl").read_text()
+
+    moments = (out.exists, step_done(3), lambda: (out / "checkpoints" / "step-0000004").exists())
+    for moment in moments:
+        kill_when(start(*command(config, out), *(("--resume",) if out.exists() else ())), moment)
+    assert start(*command(config, out), "--resume").wait() == 0
+    assert losses(out) == losses(whole)
+    resumed = weights(out)
+    assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
+
+
+def test_two_processes_learn_what_one_learns_from_their_batches_together(config, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    plain = ("steps=3", "lora.dropout=0")
+    assert start(*command(config, one, *plain, "accumulation=2")).wait() == 0
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert start(*torchrun, *command(config, two, *plain)).wait() == 0
+    assert [json.loads((run / "training.json").read_text())["processes"] for run in (one, two)] == [1, 2]
+    assert losses(two) == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in losses(one)]
+    apart = weights(two)
+    for name, weight in weights(one).items():
+        torch.testing.assert_close(apart[name], weight, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_a_run_leaves_what_says_what_it_was(whole, folder):
+    record = json.loads((whole / "training.json").read_text())
+    (source,) = record["data"]
+    assert source["file"] == str(folder / "good.jsonl")
+    assert (source["records"], source["bad_rows"]) == (4, 0)
+    assert len(source["sha256"]) == 64
+    assert record["command"].startswith("videollm train instruct --config")
+    samples = json.loads((whole / "samples.json").read_text())
+    assert samples[0]["expected"] == "1"
+    assert all(sample["before"] is not None and sample["after"] is not None for sample in samples)
+    card = (whole / "final" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["base_model"] == yaml.safe_load((folder / "tune.yaml").read_text())["model"]
+    assert "| held out: right |" in card
+    assert "good.jsonl" in card
+    assert samples[0]["question"].split("\n")[-1] in card

@@ -1,0 +1,165 @@
+"""Where conversations come from in stages 1 and 2, to learn from and to be measured on: pocket's clips, or records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import PartialState
+from torch.utils.data import Dataset
+
+from videollm.data.reader import Reader
+from videollm.data.records import Record
+from videollm.evaluation.answering import Asked, answer_all
+from videollm.evaluation.clips import encode_clip
+from videollm.evaluation.items import draw_items
+from videollm.evaluation.records import ask_records, evaluate_records, read_test
+from videollm.evaluation.world import evaluate_world
+from videollm.media import processor_of
+from videollm.model.modeling import VideoLLM
+
+from .clip_conversations import ClipConversations
+from .features import FeatureStore, encode_told, told_encoder
+from .media_features import MediaFeatures
+from .record_conversations import RecordConversations
+from .record_sources import load_sources
+from .task import Batch, Sample
+from .tuning_settings import TuningSettings
+
+SAMPLES = 8
+_TEST_SEED = 7
+
+
+class Material(Protocol):
+    """Where a stage's conversations come from."""
+
+    @property
+    def dataset(self) -> Dataset[list[Batch]]:
+        """The micro batches."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Measures the model on what it does not learn from."""
+        ...
+
+    def samples(self) -> list[Sample]:
+        """What the model answers to a few questions."""
+        ...
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What identifies the data: a mapping for each source."""
+        ...
+
+
+class ClipMaterial:
+    """Clips of the pocket world, whose features were made before.
+
+    Args:
+        settings: The stage's settings.
+        model: The model that is trained.
+    """
+
+    def __init__(self, settings: TuningSettings, model: VideoLLM) -> None:
+        self._settings, self._model = settings, model
+        self.store = FeatureStore(settings.features)
+        self.store.serve(model)
+        self.dataset = ClipConversations(settings, model, self.store)
+        told = told_encoder(model) if self.store.contents.told else None
+        self._encode = partial(encode_clip, model) if told is None else partial(encode_told, model, told)
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean accuracy over the kinds of questions about clips of the test split."""
+        wanted = self._settings.evaluation_questions
+        if wanted == 0:
+            return {}
+        report = evaluate_world(
+            self._model,
+            questions=wanted,
+            seed=_TEST_SEED,
+            descriptions=False,
+            pairs=0,
+            empty=0,
+            encode=self._encode,
+        )
+        return {"accuracy": report.mean.value}
+
+    def samples(self) -> list[Sample]:
+        """One question of each of a few kinds, about clips of the test split; none where nothing is evaluated."""
+        if self._settings.evaluation_questions == 0:
+            return []
+        items = draw_items(1, _TEST_SEED)[:SAMPLES]
+        asked = [Asked(self._encode(item.clip), item.question.text) for item in items]
+        answers = dict(answer_all(self._model, asked))
+        return [
+            Sample(item.question.text, item.question.answer, answers[number])
+            for number, item in enumerate(items)
+        ]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The clips' world, split, seed and number."""
+        return [{"clips": self.store.contents.model_dump(mode="json")}]
+
+
+class RecordMaterial:
+    """People's data files; what features of their media are missing are made now.
+
+    Args:
+        settings: The stage's settings.
+        model: The model that is trained.
+
+    Raises:
+        DataError: Too much of a file is bad, or ``held_out`` is not wholly good.
+    """
+
+    def __init__(self, settings: TuningSettings, model: VideoLLM) -> None:
+        self._model, self._held_out, self._files = model, settings.held_out, settings.data
+        reader = Reader.of_config(str(settings.model), model.config, processor_of(model))
+        self._test: Sequence[Record] = ()
+        if self._held_out is not None:
+            self._test = read_test(
+                self._held_out.path, format=self._held_out.format, media=self._held_out.media
+            )
+        # Of several processes the first makes the features, and the others find them.
+        with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+            features = MediaFeatures(settings.features, model)
+            self._sources = load_sources(
+                settings.data, features, reader, max_bad_fraction=settings.max_bad_fraction
+            )
+        self.dataset = RecordConversations(settings, model, self._sources, features)
+
+    def evaluate(self) -> dict[str, float]:
+        """Share of the held-out records answered rightly, and mean F1 of the words; nothing without such records."""
+        source = self._held_out
+        if source is None:
+            return {}
+        report = evaluate_records(self._model, source.path, format=source.format, media=source.media)
+        return {"right": report.scores[-1].right.value, "f1": report.scores[-1].f1.value}
+
+    def samples(self) -> list[Sample]:
+        """A few records from all over the held-out ones, or without such of those that are learnt from."""
+        records = self._test or [record for source in self._sources for record in source.records]
+        count = min(SAMPLES, len(records))
+        chosen = [records[number * len(records) // count] for number in range(count)]
+        return [Sample(row.question, row.expected, row.got) for row in ask_records(self._model, chosen)]
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Each file's path, SHA-256, records, bad rows and weight."""
+        return [
+            {
+                "file": str(file.path),
+                "sha256": _sha256(file.path),
+                "records": len(source.records),
+                "bad_rows": source.bad_rows,
+                "weight": source.weight,
+            }
+            for file, source in zip(self._files, self._sources, strict=True)
+        ]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
