@@ -133,7 +133,7 @@ class MediaFeatures:
 def _eyes_at_work(model: VideoLLM) -> Iterator[None]:
     """Has the visual parts on the process's GPU for a while, if it has one.
 
-    Afterwards they are back: the loader's workers arrange tokens on the CPU, and the loop places the whole model itself.
+    Afterwards they are back: workers of the loader arrange tokens on the CPU, and the loop places the whole model.
     """
     parts: tuple[nn.Module, ...] = (model.vision, model.compressor)
     place, back = PartialState(cpu=not torch.cuda.is_available()).device, model.device

@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from videollm.checkpoints import load_model
 from videollm.checkpoints.four_bit import keep_unpacked
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
-from videollm.model.prompting import IGNORED
 
 from .adapters import add_trained, save_adapter
+from .answers import answer_loss
 from .contrast import caption_contrast
 from .loop import unwrap
 from .material import ClipMaterial, Material, RecordMaterial
 from .optimization import set_trainable
-from .packing import packed_mask
 from .projector_fit import fit_projector
 from .task import Batch, Loss, Sample
 from .tuning_settings import Alignment, Instruction
@@ -72,17 +70,7 @@ class TuningTask:
         videollm: VideoLLM = unwrap(model)
         device = batch["input_ids"].device
         rows = _project(videollm, batch, device)
-        next_BL = F.pad(batch["labels"][:, 1:], (0, 1), value=IGNORED)
-        wanted_BL = next_BL != IGNORED
-        logits_SV = model(
-            input_ids=batch["input_ids"],
-            attention_mask=packed_mask(batch["owners"], videollm.dtype),
-            position_ids=batch["position_ids"],
-            visual_tokens=torch.cat(rows) if rows else None,
-            use_cache=False,
-            logits_to_keep=wanted_BL,
-        ).logits
-        total = F.cross_entropy(logits_SV.float(), next_BL[wanted_BL], reduction="sum")
+        total = answer_loss(model, batch, videollm.dtype, torch.cat(rows) if rows else None)
         if not batch["captions"]:
             return Loss(total)
         assert isinstance(self._settings, Alignment)

@@ -21,6 +21,9 @@ def keep_unpacked(model: nn.Module, *, all_layers: bool) -> None:
     """
     for module in model.modules():
         # Its 4-bit layer is a linear layer; bitsandbytes itself is slow to import, and few need it.
-        in_four_bits = isinstance(module, nn.Linear) and hasattr(module, _MAY_PACK)
-        if in_four_bits and (all_layers or module.out_features % _PACKED_OUTPUTS):
+        if (
+            isinstance(module, nn.Linear)
+            and hasattr(module, _MAY_PACK)
+            and (all_layers or module.out_features % _PACKED_OUTPUTS)
+        ):
             setattr(module, _MAY_PACK, False)

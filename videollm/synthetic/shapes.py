@@ -7,6 +7,7 @@ nothing, callers bring it to size by its bounding box.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -88,15 +89,22 @@ def _centred(points: Points) -> Points:
     return points - centre
 
 
+#: Corners of shapes by their free proportion, 0 to 1. What is added here can be drawn like the world's own.
+POLYGONS: dict[str, Callable[[float], Points]] = {
+    "triangle": _triangle,
+    "star": _star,
+    "cross": _cross,
+    "heart": _heart,
+    "diamond": _diamond,
+}
+
+
 @lru_cache(maxsize=4096)
 def outline(shape: str, proportion: float) -> Points:
     """Returns the corners (K, 2) of a shape; for a ring, of its outer edge."""
     if shape in ROUND_SHAPES:
         return _circle()
-    if shape == "square":
-        return _square()
-    drawn = {"triangle": _triangle, "star": _star, "cross": _cross, "heart": _heart, "diamond": _diamond}
-    return _centred(drawn[shape](proportion))
+    return _square() if shape == "square" else _centred(POLYGONS[shape](proportion))
 
 
 def hole(proportion: float) -> float:
