@@ -171,7 +171,8 @@ def _as_markdown(result: dict[str, Any], options: argparse.Namespace) -> str:
     lines = [
         "# Training: packing and cached features",
         "",
-        f"`python benchmarks/training.py --samples {options.samples} --rounds {options.rounds} --clips {options.clips}`, "
+        f"`python benchmarks/training.py --samples {options.samples} --rounds {options.rounds} "
+        f"--clips {options.clips}`, "
         f"{result['threads']} threads of a CPU, float32.",
         "",
         "| way | padding | learnt tokens a second | against random order | loss | most kept for the way back |",
@@ -184,8 +185,8 @@ def _as_markdown(result: dict[str, Any], options: argparse.Namespace) -> str:
     ]
     lines += [
         "",
-        f"Steps of stage 2 on {features['clips']} clips take {features['anew_s']:.2f} s with the eyes' features computed "
-        f"anew and {features['cached_s']:.3f} s with those from disk: {features['ratio']:.1f} times as fast.",
+        f"Steps of stage 2 on {features['clips']} clips take {features['anew_s']:.2f} s with the eyes' features "
+        f"computed anew and {features['cached_s']:.3f} s with those from disk: {features['ratio']:.1f} times as fast.",
         "",
     ]
     return "\n".join(lines)

@@ -43,7 +43,10 @@ def _task(folder: Path, clips: int) -> TuningTask:
         write_clip(sample_clip(number, "train"), folder / f"{number}.mp4")
         record = Record(
             id=str(number),
-            messages=(Turn(role="user", content="<video>\nWhat happens?"), Turn(role="assistant", content="something")),
+            messages=(
+                Turn(role="user", content="<video>\nWhat happens?"),
+                Turn(role="assistant", content="something"),
+            ),
             media=(MediaFile(path=f"{number}.mp4"),),
         )
         rows.append(record.to_json())
