@@ -140,8 +140,8 @@ class RecordMaterial:
         return {"right": report.scores[-1].right.value, "f1": report.scores[-1].f1.value}
 
     def samples(self) -> list[Sample]:
-        """A few records from all over the held-out ones, or without such of those that are learnt from."""
-        records = self._test or [record for source in self._sources for record in source.records]
+        """A few records from all over the held-out ones, or without such of those that are most of what is learnt."""
+        records = self._test or max((source.records for source in self._sources), key=len)
         count = min(SAMPLES, len(records))
         chosen = [records[number * len(records) // count] for number in range(count)]
         return [Sample(row.question, row.expected, row.got) for row in ask_records(self._model, chosen)]
@@ -150,16 +150,21 @@ class RecordMaterial:
         """Each file's path, SHA-256, records, bad rows and weight."""
         return [
             {
-                "file": str(file.path),
-                "sha256": _sha256(file.path),
+                "file": str(settings.path),
+                "sha256": _sha256(source.files),
                 "records": len(source.records),
                 "bad_rows": source.bad_rows,
                 "weight": source.weight,
             }
-            for file, source in zip(self._files, self._sources, strict=True)
+            for settings, source in zip(self._files, self._sources, strict=True)
         ]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(files: Sequence[Path]) -> str:
+    """The hash of a file's content; of several, of all contents one behind the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    return digest.hexdigest()

@@ -1,21 +1,29 @@
-"""People's data files as a stage takes them: every record that can be learnt from, and a list of all that cannot."""
+"""People's data files as a stage takes them: every record that can be learnt from, and a list of all that cannot.
+
+Files are streamed through once, a part at a time, and may be many: the shards of a large set.
+"""
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from videollm.data.problems import Problem
 from videollm.data.reader import Reader
 from videollm.data.reading import Located, read_records
 from videollm.data.records import Record
+from videollm.data.rows import ENDINGS
 from videollm.errors import DataError
 
 from .media_features import MediaFeatures
+from .spool import RecordSpool
 from .tuning_settings import DataSource
 
 _MOST_TOLD = 5
+_AT_ONCE = 1024  # records that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +31,16 @@ class RecordSource:
     """What of one data file can be learnt from.
 
     Attributes:
-        records: In the order of the file; all their media have features.
+        records: In the order of the files; all their media have features.
         weight: How often it is drawn, relative to the other sources.
         bad_rows: Rows that were left out.
+        files: The data files.
     """
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     weight: float
     bad_rows: int
+    files: tuple[Path, ...]
 
 
 def load_sources(
@@ -65,30 +75,60 @@ def _load(
     max_bad_fraction: float,
     tell: Callable[[str], None],
 ) -> RecordSource:
-    found: list[Located] = []
+    files = shards(source.path)
+    records = RecordSpool()
     problems: list[Problem] = []
-    for one in read_records(source.path, format=source.format, media=source.media):
-        if isinstance(one, Problem):
-            problems.append(one)
-        else:
-            found.append(one)
+    for file in files:
+        found = read_records(file, format=source.format, media=source.media)
+        while part := list(itertools.islice(found, _AT_ONCE)):
+            problems += [one for one in part if isinstance(one, Problem)]
+            located = [one for one in part if isinstance(one, Located)]
+            for one, reason in _check(file, located, features, reader, tell):
+                if reason is None:
+                    records.append(one.record)
+                else:
+                    problems.append(one.problem(file, reason))
+    records.close_writing()
+    bad_rows = len({(problem.path, problem.row) for problem in problems})
+    _judge(source, problems, bad_rows, len(records), max_bad_fraction, tell)
+    weight = len(records) if source.weight is None else source.weight
+    return RecordSource(records, weight, bad_rows, tuple(files))
+
+
+def shards(path: Path) -> list[Path]:
+    """Returns the data files that a path means: itself, those of a directory, or those that fit a pattern with ``*``.
+
+    Raises:
+        DataError: There are none.
+    """
+    if path.is_dir():
+        found = [file for file in path.iterdir() if file.suffix.lower() in ENDINGS]
+    elif "*" in path.name and not path.exists():
+        found = list(path.parent.glob(path.name))
+    else:
+        return [path]
+    if not found:
+        raise DataError(f"{path}: there are no data files ({', '.join(ENDINGS)})")
+    return sorted(found)
+
+
+def _check(
+    file: Path,
+    located: Sequence[Located],
+    features: MediaFeatures,
+    reader: Reader,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Located, str | None]]:
+    """Makes the features of records' media; yields each record with why it cannot be learnt from, if so."""
 
     def progress(done: int, of: int) -> None:
         if done % 100 == 0 or done == of:
-            tell(f"{source.path}: features of {done} of {of} media")
+            tell(f"{file}: features of {done} of {of} media")
 
-    reasons = features.make((medium for one in found for medium in one.record.media), progress)
-    good = []
-    for one in found:
+    reasons = features.make((medium for one in located for medium in one.record.media), progress)
+    for one in located:
         reason = next((reasons[medium] for medium in one.record.media if medium in reasons), None)
-        reason = reason or _too_long(one.record, features, reader)
-        if reason is None:
-            good.append(one.record)
-        else:
-            problems.append(one.problem(source.path, reason))
-    bad_rows = len({problem.row for problem in problems})
-    _judge(source, problems, bad_rows, len(good), max_bad_fraction, tell)
-    return RecordSource(tuple(good), len(good) if source.weight is None else source.weight, bad_rows)
+        yield one, reason or _too_long(one.record, features, reader)
 
 
 def _too_long(record: Record, features: MediaFeatures, reader: Reader) -> str | None:
@@ -107,7 +147,7 @@ def _judge(
 ) -> None:
     """Tells what is bad, and ends the run where that is too much."""
     tell(f"{source.path}: {good} records, {bad} bad rows left out")
-    for problem in sorted(problems, key=lambda problem: problem.line):
+    for problem in sorted(problems, key=lambda problem: (problem.path, problem.line)):
         tell(str(problem))
     if good == 0 or bad > max_bad_fraction * (bad + good):
         first = "; ".join(f"line {problem.line}: {problem.message}" for problem in problems[:_MOST_TOLD])

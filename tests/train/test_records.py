@@ -1,13 +1,17 @@
 """Training on people's records: what is read, what is left out, and what packing changes (nothing)."""
 
+import hashlib
 import json
+import pickle
 import shutil
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from videollm.checkpoints import load_model
 from videollm.data.reader import Reader
+from videollm.data.reading import read_records
 from videollm.data.records import MediaFile
 from videollm.errors import DataError
 from videollm.media import ReadOptions, processor_of, read_frames
@@ -15,6 +19,7 @@ from videollm_train.loop import fit
 from videollm_train.media_features import MediaFeatures
 from videollm_train.record_conversations import balanced
 from videollm_train.record_sources import load_sources
+from videollm_train.spool import spooled
 from videollm_train.tuning import TuningTask
 from videollm_train.tuning_settings import Instruction
 
@@ -166,6 +171,43 @@ def test_bad_rows_are_counted_even_where_all_stand_in_one_line(folder, tiny_chec
             max_bad_fraction=0.5,
             tell=lambda text: None,
         )
+
+
+@pytest.mark.parametrize("path", ["shards", "shards/part-*.jsonl"])
+def test_shards_are_learnt_as_one_file(folder, tiny_checkpoint, path):
+    rows = (folder / "good.jsonl").read_text().splitlines()
+    (folder / "shards").mkdir(exist_ok=True)
+    (folder / "shards" / "part-0.jsonl").write_text("\n".join(rows[:1]))
+    (folder / "shards" / "part-1.jsonl").write_text("\n".join(rows[1:]))
+    one, many = (
+        TuningTask(settings(folder, tiny_checkpoint, data=[{"path": folder / name, "media": [folder]}]))
+        for name in ("good.jsonl", path)
+    )
+    for index in range(2):
+        (whole,), (parts,) = one.dataset[index], many.dataset[index]
+        assert torch.equal(whole["input_ids"], parts["input_ids"])
+    hashes = [task.facts()[0]["sha256"] for task in (one, many)]
+    assert (
+        hashes[1] == hashlib.sha256("\n".join(rows[:1]).encode() + "\n".join(rows[1:]).encode()).hexdigest()
+    )
+    assert hashes[0] != hashes[1]
+
+
+def test_a_pattern_without_files_is_an_error(folder, tiny_checkpoint):
+    with pytest.raises(DataError, match=r"none-\*.jsonl: there are no data files"):
+        TuningTask(settings(folder, tiny_checkpoint, data=[{"path": folder / "none-*.jsonl"}]))
+
+
+def test_spooled_records_come_back_in_any_order_and_from_forked_processes(folder):
+    found = [one.record for one in read_records(folder / "good.jsonl")]
+    spool = spooled(found)
+    assert list(spool) == found
+    assert [spool[3], spool[-4], spool[1]] == [found[3], found[0], found[1]]
+    assert spool[1:3] == found[1:3]
+    with pytest.raises(IndexError):
+        spool[4]
+    assert list(DataLoader(spool, batch_size=None, num_workers=2)) == found
+    assert list(pickle.loads(pickle.dumps(spool))) == found
 
 
 def test_a_resumed_run_on_records_equals_an_undisturbed_one(folder, tiny_checkpoint, tmp_path):

@@ -281,3 +281,6 @@ _READERS: dict[str, Callable[[Path], Iterator[Row | Problem]]] = {
     ".parquet": _parquet,
     ".txt": _text,
 }
+
+#: Endings of the names of data files.
+ENDINGS = tuple(_READERS)
