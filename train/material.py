@@ -13,7 +13,8 @@ from accelerate import PartialState
 from torch.utils.data import Dataset
 
 from videollm.data.reader import Reader
-from videollm.data.records import Record
+from videollm.data.records import MediaFile, Record
+from videollm.errors import UnreadableVideoError
 from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.items import draw_items
@@ -21,6 +22,7 @@ from videollm.evaluation.records import ask_records, evaluate_records, read_test
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
+from videollm.values import EncodedVideo
 
 from .clip_conversations import ClipConversations
 from .features import FeatureStore, encode_told, told_encoder
@@ -125,18 +127,21 @@ class RecordMaterial:
             )
         # Of several processes the first makes the features, and the others find them.
         with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
-            features = MediaFeatures(settings.features, model)
+            self._features = MediaFeatures(settings.features, model)
             self._sources = load_sources(
-                settings.data, features, reader, max_bad_fraction=settings.max_bad_fraction
+                settings.data, self._features, reader, max_bad_fraction=settings.max_bad_fraction
             )
-        self.dataset = RecordConversations(settings, model, self._sources, features)
+            self._unreadable = self._features.make(medium for record in self._test for medium in record.media)
+        self.dataset = RecordConversations(settings, model, self._sources, self._features)
 
     def evaluate(self) -> dict[str, float]:
         """Share of the held-out records answered rightly, and mean F1 of the words; nothing without such records."""
         source = self._held_out
         if source is None:
             return {}
-        report = evaluate_records(self._model, source.path, format=source.format, media=source.media)
+        report = evaluate_records(
+            self._model, source.path, format=source.format, media=source.media, encode=self._encode
+        )
         return {"right": report.scores[-1].right.value, "f1": report.scores[-1].f1.value}
 
     def samples(self) -> list[Sample]:
@@ -144,7 +149,16 @@ class RecordMaterial:
         records = self._test or max((source.records for source in self._sources), key=len)
         count = min(SAMPLES, len(records))
         chosen = [records[number * len(records) // count] for number in range(count)]
-        return [Sample(row.question, row.expected, row.got) for row in ask_records(self._model, chosen)]
+        return [
+            Sample(row.question, row.expected, row.got)
+            for row in ask_records(self._model, chosen, encode=self._encode)
+        ]
+
+    def _encode(self, medium: MediaFile) -> EncodedVideo:
+        """The medium from its features: what was looked at once is not looked at again."""
+        if medium in self._unreadable:
+            raise UnreadableVideoError(self._unreadable[medium])
+        return self._model.encode_merged(*self._features.load(medium), source=medium.path)
 
     def facts(self) -> list[dict[str, Any]]:
         """Each file's path, SHA-256, records, bad rows and weight."""

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ..data.problems import Problem
 from ..data.reading import read_records
@@ -25,6 +26,7 @@ _BLIND_SEED = 0
 _BLIND_TRIES = 5  # media to choose from, where some cannot be read
 
 Progress = Callable[[str], None]
+Encode: TypeAlias = Callable[[MediaFile], EncodedVideo]
 
 
 def evaluate_records(
@@ -41,6 +43,7 @@ def evaluate_records(
     resume: bool = False,
     overwrite: bool = False,
     name: str = "",
+    encode: Encode | None = None,
     progress: Progress = lambda line: None,
 ) -> RecordReport:
     """Asks a model the last question of every record and scores the answers.
@@ -61,6 +64,7 @@ def evaluate_records(
         resume: Go on from the rows in ``out_dir``.
         overwrite: Replace what is in ``out_dir``.
         name: What the model is called in the report.
+        encode: Encodes a medium instead of the model; then ``max_visual_tokens`` says nothing.
         progress: Told in a line what is going on.
 
     Raises:
@@ -85,7 +89,7 @@ def evaluate_records(
     done = {row.index for row in rows}
     progress(f"{len(records)} records, {len(done)} answered before")
     others = _others(records) if blind else {}
-    asker = _Asker(model, max_visual_tokens, max_new_tokens, batch_size)
+    asker = _Asker(model, encode or _reader(model, max_visual_tokens), max_new_tokens, batch_size)
     waiting = [index for index in range(len(records)) if index not in done]
     for start in range(0, len(waiting), _TOGETHER):
         for row in asker.rows(records, waiting[start : start + _TOGETHER], others):
@@ -125,30 +129,28 @@ def ask_records(
     model: VideoLLM,
     records: Sequence[Record],
     *,
-    max_visual_tokens: int | None = None,
     max_new_tokens: int = 256,
     batch_size: int = BATCH,
+    encode: Encode | None = None,
 ) -> list[RecordRow]:
     """Asks a model the last question of each of a few records, whose media are all kept in memory.
 
     Args:
         model: A model with its processor, in evaluation mode.
         records: The records.
-        max_visual_tokens: Most visual tokens of a video; ``None`` for the checkpoint's own setting.
         max_new_tokens: Most tokens of an answer.
         batch_size: Questions answered together.
+        encode: Encodes a medium instead of the model.
     """
-    asker = _Asker(model, max_visual_tokens, max_new_tokens, batch_size)
+    asker = _Asker(model, encode or _reader(model, None), max_new_tokens, batch_size)
     return list(asker.rows(records, range(len(records)), {}))
 
 
 class _Asker:
     """Encodes media, asks, and scores."""
 
-    def __init__(
-        self, model: VideoLLM, max_visual_tokens: int | None, max_new_tokens: int, batch_size: int
-    ) -> None:
-        self._model, self._max_visual_tokens = model, max_visual_tokens
+    def __init__(self, model: VideoLLM, encode: Encode, max_new_tokens: int, batch_size: int) -> None:
+        self._model, self._read = model, encode
         self._max_new_tokens, self._batch_size = max_new_tokens, batch_size
         self._encoded: dict[MediaFile, EncodedVideo | str] = {}
 
@@ -183,13 +185,7 @@ class _Asker:
     def _encode(self, medium: MediaFile) -> EncodedVideo | str:
         """The medium as the model sees it, or why it cannot be read."""
         try:
-            return read_media(
-                self._model,
-                medium.path,
-                start_s=medium.start_s,
-                end_s=medium.end_s,
-                max_visual_tokens=self._max_visual_tokens,
-            )
+            return self._read(medium)
         except (UnreadableVideoError, ConfigError) as error:
             return str(error)
 
@@ -217,6 +213,19 @@ class _Asker:
     def _choice(self, asked: Prompted, options: Sequence[str]) -> str:
         scores = score_options(self._model, asked, options)
         return options[scores.index(max(scores))]
+
+
+def _reader(model: VideoLLM, max_visual_tokens: int | None) -> Encode:
+    def read(medium: MediaFile) -> EncodedVideo:
+        return read_media(
+            model,
+            medium.path,
+            start_s=medium.start_s,
+            end_s=medium.end_s,
+            max_visual_tokens=max_visual_tokens,
+        )
+
+    return read
 
 
 def _others(records: Sequence[Record]) -> dict[int, list[tuple[MediaFile, ...]]]:
