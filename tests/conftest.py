@@ -16,9 +16,17 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
+# What takes minutes, longest first: a process that begins with one of these at the end keeps the others waiting.
+_LONG = ("test_chain.py", "test_browser.py", "test_processes.py", "test_tutorial.py", "test_records.py")
+
 # Nothing is timed in tests, examples of properties neither.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take minutes in front."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)
