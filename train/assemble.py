@@ -12,6 +12,7 @@ from transformers import (
     LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    SiglipVisionConfig,
 )
 
 from videollm.checkpoints import load_model
@@ -25,6 +26,8 @@ from .encoder_files import load_encoder
 from .parts import from_source, published_config, read_config
 from .pretrain_vision import vision_config
 from .settings import Assembly, LanguageShape, VisionShape
+
+_SIGLIP_COLOURS = dict.fromkeys(("mean", "std", "fill"), (0.5, 0.5, 0.5))
 
 
 def assemble(settings: Assembly, directory: Path) -> None:
@@ -83,8 +86,12 @@ def _config(settings: Assembly, text_config: Any) -> VideoLLMConfig:
         vision: Any = vision_config(settings.vision)
     else:
         found = published_config(settings.vision)
-        vision = getattr(found, "vision_config", found)  # CLIP with both towers, or the one alone
-    return VideoLLMConfig(vision_config=vision, text_config=text_config, **settings.model)
+        vision = getattr(found, "vision_config", found)  # both towers, or the one alone
+    model = dict(settings.model)
+    if isinstance(vision, SiglipVisionConfig):
+        vision.vision_use_head = False  # it pools the patches, which are wanted one by one
+        model.setdefault("image", {"size": vision.image_size, **_SIGLIP_COLOURS})
+    return VideoLLMConfig(vision_config=vision, text_config=text_config, **model)
 
 
 def _tokenizer(settings: Assembly) -> PreTrainedTokenizerBase:

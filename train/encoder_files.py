@@ -6,7 +6,6 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import CLIPVisionModel
 
 from videollm.errors import CheckpointError
 from videollm.model.encoder import FrameEncoder
@@ -25,7 +24,7 @@ def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
 
 
 def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
-    """Gives ``encoder`` the weights that :func:`save_encoder` wrote, or those of a published CLIP.
+    """Gives ``encoder`` the weights that :func:`save_encoder` wrote, or those of a published tower.
 
     Matching and temporal attention stay fresh, and so without effect, where the files have none.
 
@@ -38,7 +37,8 @@ def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
         CheckpointError: Weights are missing, only one of the two has a stem, or only the files have matching or
             temporal attention.
     """
-    tower, info = from_source(CLIPVisionModel, directory, output_loading_info=True)
+    wanted = encoder.tower.config
+    tower, info = from_source(type(encoder.tower), directory, config=wanted, output_loading_info=True)
     if info["missing_keys"] or info["mismatched_keys"]:
         first = sorted([*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])])[0]
         raise CheckpointError(f"{directory}: weights of the vision tower are missing, first: {first}")

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, AutoConfig, CLIPVisionConfig, PreTrainedConfig
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    CLIPVisionConfig,
+    PreTrainedConfig,
+    SiglipVisionConfig,
+)
 
 from ..errors import ConfigError
 from .compressor_config import CompressorConfig
@@ -38,7 +44,7 @@ class VideoLLMConfig(PreTrainedConfig):
     """What ``config.json`` of a checkpoint holds. Nested parts may be given as mappings or as finished objects.
 
     Attributes:
-        vision_config: Sizes of the frame encoder, a ``CLIPVisionConfig``.
+        vision_config: Sizes of the frame encoder, a ``CLIPVisionConfig`` or ``SiglipVisionConfig``.
         text_config: Sizes of the language model: the config of any causal language model of transformers.
         compressor: How many tokens a segment becomes, and how.
         projector: The way from the compressor's width to the language model's.
@@ -86,9 +92,10 @@ class VideoLLMConfig(PreTrainedConfig):
         self._check()
 
     def _check(self) -> None:
-        if not isinstance(self.vision_config, CLIPVisionConfig):
+        if not isinstance(self.vision_config, CLIPVisionConfig | SiglipVisionConfig):
             raise ConfigError(
-                f"vision_config must be of type clip_vision_model, got {self.vision_config.model_type}"
+                "vision_config must be of type clip_vision_model or siglip_vision_model, "
+                f"got {self.vision_config.model_type}"
             )
         if self.image.size != self.frame_size:
             strides = "" if self.stem is None else f" times the stem's stride {self.stem.stride}"

@@ -1,4 +1,6 @@
-"""The frame encoder: a CLIP vision transformer (Radford et al., arXiv 2103.00020) read at an inner layer.
+"""The frame encoder: a vision transformer read at an inner layer.
+
+It is CLIP's (Radford et al., arXiv 2103.00020) or SigLIP's (Zhai et al., arXiv 2303.15343), which has no class token.
 
 As in LLaVA and LongVLM, patch features come from a late hidden state rather than the last one, whose patches were never
 trained to mean anything; class tokens of the last hidden states are kept for the global memory.
@@ -9,8 +11,8 @@ trained to mean anything; class tokens of the last hidden states are kept for th
 Other options are a stem of convolutions between frames and embeddings, see :mod:`.stem`, and beside it a comparison of
 neighbouring frames, see :mod:`.matching`.
 
-Shapes: T frames, P patches a frame in raster order, N patches and class token, C width, L class tokens (shallow before
-deep).
+Shapes: T frames, P patches a frame in raster order, N patches and class token if there is one, C width, L class tokens
+(shallow before deep).
 """
 
 from __future__ import annotations
@@ -18,16 +20,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
 
 from ..errors import ConfigError
 from .matching import FrameMatching
 from .settings import MatchingSettings, StemSettings, TemporalSettings
 from .stem import ConvStem, neighbours
 from .temporal import TemporalAttention
+
+VisionConfig: TypeAlias = CLIPVisionConfig | SiglipVisionConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +63,7 @@ class FrameEncoder(nn.Module):
 
     def __init__(
         self,
-        config: CLIPVisionConfig,
+        config: VisionConfig,
         *,
         select_layer: int = -2,
         cls_layers: int = 0,
@@ -87,12 +92,17 @@ class FrameEncoder(nn.Module):
         if not (isinstance(size, int) and isinstance(patch, int)):
             raise ConfigError(f"the encoder needs square frames and patches, got sizes {size} and {patch}")
         states = config.num_hidden_layers + 1
+        has_classes = isinstance(config, CLIPVisionConfig)
         if not -states <= select_layer < states:
             raise ConfigError(f"select_layer must be from {-states} to {states - 1}, got {select_layer}")
-        if not 0 <= cls_layers <= states:
+        known = states if has_classes else 0
+        if not 0 <= cls_layers <= known:
             raise ConfigError(
-                f"the encoder has {states} class tokens of a frame to remember, got {cls_layers}"
+                f"the encoder has {known} class tokens of a frame to remember, got {cls_layers}; "
+                "compressor.memory_layers says how many"
             )
+        if not has_classes and (stem or matching or temporal):
+            raise ConfigError("stem, matching and temporal go with a CLIP encoder")
         if chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, got {chunk_frames}")
         if stem is not None and stem.channels[-1] != config.num_channels:
@@ -107,7 +117,8 @@ class FrameEncoder(nn.Module):
         self.width = config.hidden_size
         self.stem = None if stem is None else ConvStem(stem)
         self.matching = None if matching is None else _matching(matching, stem)
-        self.tower = CLIPVisionModel(config)
+        self.tower: Any = CLIPVisionModel(config) if has_classes else SiglipVisionModel(config)
+        self._first_patch = int(has_classes)
         self.temporal = nn.ModuleDict()
         if temporal is not None:
             for layer in _temporal_layers(temporal, config.num_hidden_layers):
@@ -184,7 +195,7 @@ class FrameEncoder(nn.Module):
         for number, state_TNC in enumerate(states):
             classes.append(state_TNC[:, 0].clone())
             if number == self.select_layer % count:
-                patches_TPC = state_TNC[:, 1:]
+                patches_TPC = state_TNC[:, self._first_patch :]
         return patches_TPC, torch.stack(classes)[count - self.cls_layers :]
 
 
