@@ -117,7 +117,9 @@ class FrameEncoder(nn.Module):
         self.width = config.hidden_size
         self.stem = None if stem is None else ConvStem(stem)
         self.matching = None if matching is None else _matching(matching, stem)
-        self.tower: Any = CLIPVisionModel(config) if has_classes else SiglipVisionModel(config)
+        self.tower: Any = (
+            CLIPVisionModel(config) if isinstance(config, CLIPVisionConfig) else SiglipVisionModel(config)
+        )
         self._first_patch = int(has_classes)
         self.temporal = nn.ModuleDict()
         if temporal is not None:
