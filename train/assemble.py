@@ -20,7 +20,7 @@ from videollm.errors import ConfigError
 from videollm.media import processor_of
 from videollm.model.configuration import VideoLLMConfig
 from videollm.model.modeling import VideoLLM
-from videollm.model.processing import VideoLLMProcessor
+from videollm.model.processing import VideoLLMProcessor, add_prompt_tokens
 
 from .encoder_files import load_encoder
 from .parts import from_source, published_config, read_config
@@ -105,10 +105,7 @@ def _add_marks(
     tokenizer: PreTrainedTokenizerBase, config: VideoLLMConfig, language: PreTrainedModel | None
 ) -> None:
     """Teaches a tokenizer the special tokens that stand around videos, and gives new ones a row in the model."""
-    known = tokenizer.get_vocab()
-    missing = [token for token in config.prompt.tokens if token not in known]
-    if missing:
-        tokenizer.add_special_tokens({"additional_special_tokens": missing}, False)
+    add_prompt_tokens(tokenizer, config.prompt)
     if language is not None and len(tokenizer) > language.config.vocab_size:
         language.resize_token_embeddings(len(tokenizer))
         config.text_config.vocab_size = language.config.vocab_size
