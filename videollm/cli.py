@@ -84,4 +84,7 @@ _add_verbs()
 
 def main() -> None:
     """Runs the program of the shell."""
-    app(prog_name="videollm")
+    try:
+        app(prog_name="videollm")
+    except KeyboardInterrupt:  # as typer does itself while a verb runs
+        sys.exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,11 @@ def run(tiny_checkpoint: Path) -> Run:
     return run
 
 
+def _hear_interrupts() -> None:
+    """Shells start what runs in the background deaf to interrupts, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def start(repository: Path) -> Start:
     """Starts the program as a process with pipes; ``path`` is where Python looks for modules first."""
@@ -41,6 +47,7 @@ def start(repository: Path) -> Start:
             text=True,
             cwd=repository,
             env={**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})},
+            preexec_fn=_hear_interrupts,
             **options,  # type: ignore[call-overload]
         )
 

@@ -1,19 +1,37 @@
 """Settings of training runs: shipped files, overrides and clear refusals."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+import yaml
+from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
 from videollm.errors import ConfigError
 from videollm_train.config import POCKET_CHAIN, load_chain, load_settings
 from videollm_train.settings import VisionPretraining
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+LAUNCHERS = CONFIGS / "accelerate"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent != LAUNCHERS),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_every_shipped_file_loads(path):
     assert load_settings(path).stage
+
+
+@pytest.mark.parametrize("path", sorted(LAUNCHERS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_files_for_accelerate_are_what_accelerate_takes(path):
+    known = {field.name for field in dataclasses.fields(ClusterConfig)}
+    assert set(yaml.safe_load(path.read_text())) <= known
+    loaded = load_config_from_file(str(path))
+    assert isinstance(loaded, ClusterConfig)
+    assert loaded.num_processes > 1
+    assert loaded.mixed_precision == "bf16"
 
 
 def test_the_chain_of_the_built_in_model_is_complete_and_in_order():
