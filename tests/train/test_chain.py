@@ -66,7 +66,7 @@ def overrides():
             "kinds=[colour, backdrop]",
             "emphasis={colour: 2}",
             "description_share=0.4",
-            "steps=300",
+            "steps=200",
             "batch_size=16",
             "turns=3",
             "dialogue_share=0",
@@ -75,7 +75,7 @@ def overrides():
         ],
         "features": [f"world.wishes={WISHES}", "clips=256", "degrade_share=0.1"],
         "align": [
-            "steps=150",
+            "steps=80",
             "fit_clips=0",
             "contrastive_weight=0.1",
             "negatives=4",
