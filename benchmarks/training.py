@@ -7,7 +7,7 @@ built-in model's language model, forward and back, in three ways:
 
 - random: eight of them in a padded batch, in random order, as most training code has it;
 - grouped: the same, but those of like length together;
-- packed: what is eight batches above, joined into rows of about equal length, in which none sees another.
+- packed: each 64 of them, which is eight batches above, in rows and passes as ``tokens_per_pass`` makes them.
 
 Features: steps of stage 2 on rendered clips, with the frozen eyes' features from disk, and computed anew.
 
@@ -34,7 +34,7 @@ from videollm.model import VideoLLM
 from videollm.model.prompting import IGNORED, RenderedPrompt
 from videollm_train.answers import answer_loss
 from videollm_train.packing import join, pack, pad_rows
-from videollm_train.record_conversations import balanced
+from videollm_train.passes import plan_passes
 
 _SHORTEST, _LONGEST = 40, 600
 _MEDIAN, _SPREAD = 130, 0.75  # of the lognormal
@@ -42,8 +42,7 @@ _LEARNT_SHARE = 0.25
 _TOGETHER = 8
 _STEP = 64  # conversations of a round: eight padded batches, or one packed
 _GROUP = 512  # conversations that are sorted by length together, as trainers do
-_ROW = 640  # tokens of a packed row, about
-_ROWS = 4  # packed rows that go through together
+_PLACES = 1280  # of a packed pass
 
 Batch = dict[str, Any]
 
@@ -95,11 +94,8 @@ def _grouped(conversations: Sequence[RenderedPrompt]) -> Iterator[Batch]:
 def _packed(conversations: Sequence[RenderedPrompt]) -> Iterator[Batch]:
     for start in range(0, len(conversations), _STEP):
         chunk = conversations[start : start + _STEP]
-        lengths = [len(one.input_ids) for one in chunk]
-        rows = balanced(lengths, round(sum(lengths) / _ROW))
-        joined = [join([pack([chunk[place]]) for place in row]) for row in rows]
-        for first in range(0, len(joined), _ROWS):
-            yield pad_rows(joined[first : first + _ROWS], 0)
+        for rows in plan_passes([len(one.input_ids) for one in chunk], _PLACES):
+            yield pad_rows([join([pack([chunk[place]]) for place in row]) for row in rows], 0)
 
 
 _WAYS: dict[str, Callable[[Sequence[RenderedPrompt]], Iterator[Batch]]] = {

@@ -58,7 +58,7 @@ def _task(folder: Path, clips: int) -> TuningTask:
         "data": [{"path": folder / "rows.jsonl"}],
         "steps": 1,
         "batch_size": _BATCH,
-        "packed_rows": 2,
+        "tokens_per_pass": 1024,
         "optimizer": {"lr": 1e-3},
     }
     return TuningTask(Instruction.model_validate(settings))

@@ -14,7 +14,7 @@ TUTORIAL = Path("docs/tutorial")
 SHORTER = {
     "python docs/tutorial/hexagons.py": ["--videos", "6", "--tests", "3"],
     "videollm evaluate world": None,  # tested elsewhere, and long
-    "videollm train instruct": ["steps=4", "batch_size=4", "packed_rows=2", "evaluate_every=4"],
+    "videollm train instruct": ["steps=4", "batch_size=4", "tokens_per_pass=256", "evaluate_every=4"],
 }
 
 

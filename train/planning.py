@@ -71,28 +71,26 @@ class _Work:
     """What goes through the language model.
 
     Attributes:
-        rows: Rows of one pass.
-        length: Tokens of a row.
-        learnt: Learnt tokens of a pass.
+        at_once: Tokens of one pass.
+        learnt: Those of them that are learnt.
         tokens: Tokens of a step by what they are.
     """
 
-    rows: int
-    length: int
+    at_once: int
     learnt: int
     tokens: dict[str, int]
 
     @classmethod
     def of(cls, settings: Alignment | Instruction, model: VideoLLM) -> _Work:
         visual, conversations = _visual_tokens(model), settings.batch_size
-        rows = conversations if settings.packed_rows is None else min(settings.packed_rows, conversations)
-        together = -(-conversations // rows)
-        rows_per_pass = min(settings.rows_per_pass, rows)
+        each = visual + TEXT_TOKENS
+        at_once = min(settings.rows_per_pass, conversations) * each
+        if settings.tokens_per_pass is not None:
+            at_once = min(max(settings.tokens_per_pass, each), conversations * each)
         all_conversations = conversations * settings.accumulation
         return cls(
-            rows=rows_per_pass,
-            length=(visual + TEXT_TOKENS) * together,
-            learnt=round(rows_per_pass * together * TEXT_TOKENS * _ANSWER_SHARE),
+            at_once=at_once,
+            learnt=round(at_once / each * TEXT_TOKENS * _ANSWER_SHARE),
             tokens={
                 "visual (longest videos)": all_conversations * visual,
                 f"of text ({TEXT_TOKENS} a conversation, assumed)": all_conversations * TEXT_TOKENS,
@@ -183,7 +181,7 @@ def _linear_weights(module: nn.Module) -> set[int]:
 def _kept(settings: Alignment | Instruction, model: VideoLLM, work: _Work) -> float:
     text: Any = model.config.text_config
     precision = 1 if settings.precision == "bf16" else _FULL / _HALF
-    numbers = work.rows * work.length * text.hidden_size * precision
+    numbers = work.at_once * text.hidden_size * precision
     if not settings.gradient_checkpointing:
         return numbers * _KEPT_OF_LAYER * text.num_hidden_layers
     # What enters each layer, and one layer in full.

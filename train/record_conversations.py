@@ -14,9 +14,10 @@ from videollm.values import Message
 from .media_features import MediaFeatures
 from .mixture import Mixture
 from .packing import PackedPrompts, join, pack
+from .passes import Rows, plan_passes
 from .record_sources import RecordSource
 from .seeing import Seeing, Seen, as_batch, draw_budget
-from .task import Batch
+from .task import Batch, passes
 from .tuning_settings import TuningSettings
 
 Conversation = tuple[PackedPrompts, list[Seen]]
@@ -49,12 +50,16 @@ class RecordConversations(Dataset[list[Batch]]):
     def __getitem__(self, index: int) -> list[Batch]:
         size = self._settings.batch_size
         drawn = [self._conversation(sample) for sample in range(index * size, (index + 1) * size)]
-        rows = balanced([len(prompt.input_ids) for prompt, _ in drawn], self._settings.packed_rows or size)
-        together = self._settings.rows_per_pass
         return [
-            self._part([[drawn[place] for place in row] for row in rows[start : start + together]])
-            for start in range(0, len(rows), together)
+            self._part([[drawn[place] for place in row] for row in rows])
+            for rows in self._passes([len(prompt.input_ids) for prompt, _ in drawn])
         ]
+
+    def _passes(self, lengths: Sequence[int]) -> list[Rows]:
+        tokens = self._settings.tokens_per_pass
+        if tokens is not None:
+            return plan_passes(lengths, tokens)
+        return [[[place] for place in part] for part in passes(lengths, self._settings.rows_per_pass)]
 
     def _conversation(self, sample: int) -> Conversation:
         chosen, member = self._mixture[sample]
@@ -76,22 +81,3 @@ class RecordConversations(Dataset[list[Batch]]):
         videos = [seen for row in rows for _, shown in row for seen in shown]
         packed = [join([prompt for prompt, _ in row]) for row in rows]
         return as_batch(packed, videos, self._processor.pad_id)
-
-
-def balanced(lengths: Sequence[int], count: int) -> list[list[int]]:
-    """Spreads things over rows such that the rows are about equally long: each, longest first, into the shortest row.
-
-    Args:
-        lengths: Length of each thing.
-        count: Rows; never more than there are things.
-
-    Returns:
-        Numbers of the things in each row, longest rows first; no row is empty.
-    """
-    rows: list[list[int]] = [[] for _ in range(min(count, len(lengths)))]
-    filled = [0] * len(rows)
-    for thing in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        shortest = filled.index(min(filled))
-        rows[shortest].append(thing)
-        filled[shortest] += lengths[thing]
-    return [rows[row] for row in sorted(range(len(rows)), key=filled.__getitem__, reverse=True)]

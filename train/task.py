@@ -42,7 +42,7 @@ class Task(Protocol):
 
     ``dataset[i]`` is the i-th *micro batch*, made from the seed and ``i`` alone; therefore a resumed run sees exactly
     the batches that an uninterrupted one would have seen. It comes in one or more parts that go through the model one
-    after another, the same number for every ``i``. Every part has ``"supervised"``, the number of tokens that its loss
+    after another. Every part has ``"supervised"``, the number of tokens that its loss
     is summed over.
     """
 

@@ -39,8 +39,9 @@ class TuningSettings(TextRunSettings):
     instead of accuracy on the pocket world."""
     max_bad_fraction: float = Field(0.0, ge=0, le=1)
     """Share of a data file's rows that may be bad; they are left out and listed."""
-    packed_rows: int | None = Field(None, gt=0)
-    """Rows into which the conversations of a micro batch are packed; ``None`` gives each a row of its own."""
+    tokens_per_pass: int | None = Field(None, gt=0)
+    """Tokens that go through the model together, about: conversations are packed into rows, and rows into passes.
+    ``None`` gives each conversation a row of its own, ``rows_per_pass`` of them together."""
     turns: int = Field(4, gt=0)
     """Exchanges in one training conversation about a clip of the pocket world."""
     budgets: dict[int, float] = Field({})

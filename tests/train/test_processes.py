@@ -26,7 +26,7 @@ def config(folder, tiny_checkpoint):
         "held_out": {"path": str(folder / "good.jsonl")},
         "steps": 6,
         "batch_size": 2,
-        "packed_rows": 1,
+        "tokens_per_pass": 256,
         "lora": {"rank": 4, "dropout": 0.1},
         "precision": "fp32",
         "workers": 1,
