@@ -34,7 +34,7 @@ from videollm.model import VideoLLM
 from videollm.model.prompting import IGNORED, RenderedPrompt
 from videollm_train.answers import answer_loss
 from videollm_train.packing import join, pack, pad_rows
-from videollm_train.passes import plan_passes
+from videollm_train.passes import PACKED_MULTIPLE, plan_passes
 
 _SHORTEST, _LONGEST = 40, 600
 _MEDIAN, _SPREAD = 130, 0.75  # of the lognormal
@@ -95,7 +95,8 @@ def _packed(conversations: Sequence[RenderedPrompt]) -> Iterator[Batch]:
     for start in range(0, len(conversations), _STEP):
         chunk = conversations[start : start + _STEP]
         for rows in plan_passes([len(one.input_ids) for one in chunk], _PLACES):
-            yield pad_rows([join([pack([chunk[place]]) for place in row]) for row in rows], 0)
+            joined = [join([pack([chunk[place]]) for place in row]) for row in rows]
+            yield pad_rows(joined, 0, PACKED_MULTIPLE)
 
 
 _WAYS: dict[str, Callable[[Sequence[RenderedPrompt]], Iterator[Batch]]] = {

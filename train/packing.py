@@ -25,6 +25,7 @@ _PADDING = -1
 # Owners of the n-th block of a joined row are counted from n times this; that number itself owns what the block shares.
 _BLOCK = 1 << 20
 _SHARED = 0
+# Few different lengths: memory that one batch used fits the next, and a compiled model meets few shapes.
 _LENGTH_STEP = 32
 
 
@@ -86,15 +87,21 @@ def _shared_length(prompts: Sequence[RenderedPrompt]) -> int:
     return max(min(alike, unlearnt - 1), 0)
 
 
-def pad_rows(rows: Sequence[PackedPrompts], pad_id: int) -> dict[str, torch.Tensor]:
+def pad_rows(
+    rows: Sequence[PackedPrompts], pad_id: int, multiple: int = _LENGTH_STEP
+) -> dict[str, torch.Tensor]:
     """Pads rows on the right.
+
+    Args:
+        rows: The rows.
+        pad_id: Token that fills them up.
+        multiple: What the length is rounded up to a multiple of.
 
     Returns:
         ``input_ids``, ``labels``, ``position_ids`` and ``owners``, each (B, L) int64.
     """
     longest = max(len(row.input_ids) for row in rows)
-    # Few different lengths: memory that one batch used fits the next, and a compiled model meets few shapes.
-    longest += -longest % _LENGTH_STEP
+    longest += -longest % multiple
 
     def padded(lists: Sequence[list[int]], fill: int) -> torch.Tensor:
         return torch.stack([F.pad(torch.tensor(ids), (0, longest - len(ids)), value=fill) for ids in lists])

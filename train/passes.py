@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 Rows = list[list[int]]
 
+#: Lengths of packed rows are multiples of this, as matrix units like them. Passes differ in shape anyway.
+PACKED_MULTIPLE = 8
+
 
 def plan_passes(lengths: Sequence[int], tokens: int) -> list[Rows]:
     """Packs conversations into rows, and rows into passes, by first fit, the longest first.

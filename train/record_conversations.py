@@ -14,7 +14,7 @@ from videollm.values import Message
 from .media_features import MediaFeatures
 from .mixture import Mixture
 from .packing import PackedPrompts, join, pack
-from .passes import Rows, plan_passes
+from .passes import PACKED_MULTIPLE, Rows, plan_passes
 from .record_sources import RecordSource
 from .seeing import Seeing, Seen, as_batch, draw_budget
 from .task import Batch, passes
@@ -80,4 +80,6 @@ class RecordConversations(Dataset[list[Batch]]):
     def _part(self, rows: Sequence[Sequence[Conversation]]) -> Batch:
         videos = [seen for row in rows for _, shown in row for seen in shown]
         packed = [join([prompt for prompt, _ in row]) for row in rows]
-        return as_batch(packed, videos, self._processor.pad_id)
+        if self._settings.tokens_per_pass is None:
+            return as_batch(packed, videos, self._processor.pad_id)
+        return as_batch(packed, videos, self._processor.pad_id, multiple=PACKED_MULTIPLE)

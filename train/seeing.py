@@ -65,9 +65,9 @@ def draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:
     return None
 
 
-def as_batch(rows: Sequence[PackedPrompts], videos: Sequence[Seen], pad_id: int) -> Batch:
-    """Returns rows and the videos they show, in reading order, as one part of a micro batch."""
-    padded = pad_rows(rows, pad_id)
+def as_batch(rows: Sequence[PackedPrompts], videos: Sequence[Seen], pad_id: int, **padding: int) -> Batch:
+    """Returns rows and the videos they show, in reading order, as one part of a micro batch; padded by ``pad_rows``."""
+    padded = pad_rows(rows, pad_id, **padding)
     return {
         **padded,
         "supervised": int((padded["labels"][:, 1:] != IGNORED).sum()),
