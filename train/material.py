@@ -18,7 +18,8 @@ from videollm.errors import UnreadableVideoError
 from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.items import draw_items
-from videollm.evaluation.records import ask_records, evaluate_records, read_test
+from videollm.evaluation.record_report import summarise_records
+from videollm.evaluation.records import ask_records, read_test
 from videollm.evaluation.world import evaluate_world
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
@@ -118,13 +119,11 @@ class RecordMaterial:
     """
 
     def __init__(self, settings: TuningSettings, model: VideoLLM) -> None:
-        self._model, self._held_out, self._files = model, settings.held_out, settings.data
+        self._model, self._files = model, settings.data
         reader = Reader.of_config(str(settings.model), model.config, processor_of(model))
         self._test: Sequence[Record] = ()
-        if self._held_out is not None:
-            self._test = read_test(
-                self._held_out.path, format=self._held_out.format, media=self._held_out.media
-            )
+        if (held_out := settings.held_out) is not None:
+            self._test = read_test(held_out.path, format=held_out.format, media=held_out.media)
         # Of several processes the first makes the features, and the others find them.
         with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
             self._features = MediaFeatures(settings.features, model)
@@ -136,12 +135,9 @@ class RecordMaterial:
 
     def evaluate(self) -> dict[str, float]:
         """Share of the held-out records answered rightly, and mean F1 of the words; nothing without such records."""
-        source = self._held_out
-        if source is None:
+        if not self._test:
             return {}
-        report = evaluate_records(
-            self._model, source.path, format=source.format, media=source.media, encode=self._encode
-        )
+        report = summarise_records(ask_records(self._model, self._test, encode=self._encode), {})
         return {"right": report.scores[-1].right.value, "f1": report.scores[-1].f1.value}
 
     def samples(self) -> list[Sample]:

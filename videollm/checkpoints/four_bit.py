@@ -1,7 +1,7 @@
 """Around a trap of bitsandbytes: on CPUs with AVX512-BF16 the first answer packs 4-bit weights anew, and for good.
 
-Packed, a layer answers faster. But one whose outputs are no multiple of 32 cannot be packed and fails, and the way back
-through a packed layer reads it as if it were not packed.
+Packed, a layer answers faster. But one whose outputs are no multiple of 32 cannot be packed and fails, and through a
+packed layer no gradient comes back, in training mode neither.
 """
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ def evaluate_records(
     resume: bool = False,
     overwrite: bool = False,
     name: str = "",
-    encode: Encode | None = None,
     progress: Progress = lambda line: None,
 ) -> RecordReport:
     """Asks a model the last question of every record and scores the answers.
@@ -64,7 +63,6 @@ def evaluate_records(
         resume: Go on from the rows in ``out_dir``.
         overwrite: Replace what is in ``out_dir``.
         name: What the model is called in the report.
-        encode: Encodes a medium instead of the model; then ``max_visual_tokens`` says nothing.
         progress: Told in a line what is going on.
 
     Raises:
@@ -89,7 +87,7 @@ def evaluate_records(
     done = {row.index for row in rows}
     progress(f"{len(records)} records, {len(done)} answered before")
     others = _others(records) if blind else {}
-    asker = _Asker(model, encode or _reader(model, max_visual_tokens), max_new_tokens, batch_size)
+    asker = _Asker(model, _reader(model, max_visual_tokens), max_new_tokens, batch_size)
     waiting = [index for index in range(len(records)) if index not in done]
     for start in range(0, len(waiting), _TOGETHER):
         for row in asker.rows(records, waiting[start : start + _TOGETHER], others):
@@ -133,7 +131,7 @@ def ask_records(
     batch_size: int = BATCH,
     encode: Encode | None = None,
 ) -> list[RecordRow]:
-    """Asks a model the last question of each of a few records, whose media are all kept in memory.
+    """Asks a model the last question of each record, as :func:`evaluate_records` does, and leaves no files.
 
     Args:
         model: A model with its processor, in evaluation mode.
@@ -143,7 +141,9 @@ def ask_records(
         encode: Encodes a medium instead of the model.
     """
     asker = _Asker(model, encode or _reader(model, None), max_new_tokens, batch_size)
-    return list(asker.rows(records, range(len(records)), {}))
+    places = range(len(records))
+    parts = (places[start : start + _TOGETHER] for start in range(0, len(records), _TOGETHER))
+    return [row for part in parts for row in asker.rows(records, part, {})]
 
 
 class _Asker:
