@@ -66,7 +66,8 @@ def _task(folder: Path, clips: int) -> TuningTask:
 
 def _seconds(task: TuningTask, index: int) -> float:
     started = time.perf_counter()
+    task.model.train()
     for part in task.dataset[index]:
-        task.loss(task.model.train(), part).total.backward()
+        task.loss(part).total.backward()
     task.model.zero_grad()
     return time.perf_counter() - started

@@ -21,7 +21,7 @@ def answer_loss(
     """Returns the loss of a batch of packed or single rows, summed over their learnt tokens.
 
     Args:
-        model: A :class:`~videollm.model.modeling.VideoLLM`, wrapped or not.
+        model: A :class:`~videollm.model.modeling.VideoLLM`.
         batch: ``input_ids``, ``labels``, ``position_ids`` and ``owners``, as :func:`.packing.pad_rows` gives them.
         dtype: Of the model's attention.
         visual_KD: The visual tokens of the batch's videos, in reading order; ``None`` for texts alone.

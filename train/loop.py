@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
-from torch import nn
+from accelerate import Accelerator, DistributedType, PartialState
 from torch.utils.data import DataLoader, Subset
 
 from videollm.errors import ConfigError, DataError
 
 from .board import Board
-from .checkpoint import load_newest_checkpoint, restore_trained, save_checkpoint, trained_state
-from .optimization import build_optimizer, build_schedule, is_finite, trainable_table
+from .checkpoint import load_newest_checkpoint, save_checkpoint
+from .engine import Engine, WholeModel
+from .optimization import trainable_table
 from .record import RunLog, plot_loss, write_record
 from .samples import keep_samples
 from .settings import RunSettings
+from .sharding import ShardedModel
 from .task import Batch, Task
 
 
@@ -55,15 +57,14 @@ class _Run:
         self.task, self.settings, self.run_dir = task, settings, run_dir
         precision = "no" if settings.precision == "fp32" else "bf16"
         self.accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
-        optimizer = build_optimizer(task.model, settings.optimizer)
-        schedule = build_schedule(optimizer, settings.optimizer, settings.steps)
-        self.model = self.accelerator.prepare_model(task.model)
-        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
-        # The schedule counts optimizer steps itself; a prepared one would count every process's.
-        self.schedule = schedule
-        self.step = 0
+        _check_launcher(self.accelerator)
+        state = load_newest_checkpoint(run_dir)
+        engine = ShardedModel if settings.sharded and self.accelerator.num_processes > 1 else WholeModel
+        self.engine: Engine = engine(task, settings, self.accelerator, state)
         self.log = RunLog(run_dir)
-        self._restore()
+        self.step = 0 if state is None else state["step"]
+        if state is not None:
+            self._resumed()
 
     def train(self) -> None:
         self._begin()
@@ -102,7 +103,7 @@ class _Run:
         """Runs one optimizer step and returns its loss per supervised token over all parts and processes."""
         # Randomness inside the model depends on the step alone, so a resumed run repeats it.
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
-        self.model.train()
+        self.task.model.train()
         own_count = sum(batch["supervised"] for batch in batches)
         count = self._over_processes(torch.tensor(float(own_count)))
         if count == 0:
@@ -111,27 +112,26 @@ class _Run:
         scale = self.accelerator.num_processes / count
         total = torch.zeros((), device=self.accelerator.device)
         shown: Counter[str] = Counter()
-        for position, batch in enumerate(batches):
-            with self._synchronised(last=position == len(batches) - 1), self.accelerator.autocast():
-                loss = self.task.loss(self.model, _to_device(batch, self.accelerator.device))
-                self.accelerator.backward(loss.total * scale)
-            total += loss.total.detach()
-            share = batch["supervised"] / max(own_count, 1)
-            shown.update({name: share * value for name, value in loss.parts.items()})
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.optimizer.clip_norm)
+        rounds = self.engine.parts(len(batches))
+        for position in range(rounds):
+            # Who has fewer parts than others goes along with one that does not count.
+            batch, counts = batches[min(position, len(batches) - 1)], float(position < len(batches))
+            with self.engine.synchronised(last=position == rounds - 1), self.accelerator.autocast():
+                loss = self.engine.run(self._loss, _to_device(batch, self.accelerator.device))
+                self.accelerator.backward(loss["total"] * scale * counts)
+            total += loss["total"].detach() * counts
+            share = counts * batch["supervised"] / max(own_count, 1)
+            shown.update({name: share * value for name, value in loss["parts"].items()})
+        norm = self.engine.step(self.settings.optimizer.clip_norm)
         mean = self._over_processes(total) / count
-        if not is_finite(torch.tensor(mean)) or not is_finite(torch.as_tensor(norm)):
-            raise DataError(
-                f"step {self.step}: loss {mean} and gradient norm {float(norm)} must be finite; stopped"
-            )
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
+        if not (math.isfinite(mean) and math.isfinite(norm)):
+            raise DataError(f"step {self.step}: loss {mean} and gradient norm {norm} must be finite; stopped")
         return mean, dict(shown), int(count)
 
-    def _synchronised(self, *, last: bool) -> Any:
-        """Gradients are exchanged between processes after the last part only."""
-        return torch.enable_grad() if last else self.accelerator.no_sync(self.model)
+    def _loss(self, batch: Batch) -> dict[str, Any]:
+        """The loss of one part, in a form in which torch's engines find its tensor."""
+        loss = self.task.loss(batch)
+        return {"total": loss.total, "parts": loss.parts}
 
     def _over_processes(self, value: torch.Tensor) -> float:
         return float(self.accelerator.reduce(value.to(self.accelerator.device), "sum"))
@@ -159,7 +159,7 @@ class _Run:
         if not self.accelerator.is_main_process:
             return
         loss = sum(losses) / len(losses)
-        lr = self.schedule.get_last_lr()[0]
+        lr = self.engine.schedule.get_last_lr()[0]
         per_step = seconds / len(losses)
         self._note(loss=loss, lr=lr, tokens_per_s=rate, step_s=per_step, **parts)
         shown = "".join(f"  {name} {value:.3f}" for name, value in parts.items())
@@ -173,15 +173,14 @@ class _Run:
         self._board.draw(event)
 
     def _show(self, moment: str) -> None:
-        if self.accelerator.is_main_process:
-            self.task.model.eval()
-            keep_samples(self.run_dir, moment, self.task.samples())
+        samples = self.engine.ask(self.task.samples)
+        if samples is not None:
+            keep_samples(self.run_dir, moment, samples)
 
     def _evaluate(self) -> None:
-        if not self.accelerator.is_main_process:
+        figures = self.engine.ask(self.task.evaluate)
+        if figures is None:
             return
-        self.task.model.eval()
-        figures = self.task.evaluate()
         if figures:
             self._note(evaluation=figures)
             self._say(
@@ -190,30 +189,19 @@ class _Run:
         plot_loss(self.run_dir)
 
     def _save(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
-        state = {
-            "step": self.step,
-            "model": trained_state(self.task.model),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        save_checkpoint(self.run_dir, self.step, state, self.settings.keep_checkpoints)
+        state = {"step": self.step, **self.engine.state()}
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.run_dir, self.step, state, self.settings.keep_checkpoints)
 
-    def _restore(self) -> None:
-        state = load_newest_checkpoint(self.run_dir)
-        if state is None:
-            return
-        restore_trained(self.task.model, state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = state["step"]
-        self.log.drop_after(self.step)
+    def _resumed(self) -> None:
+        if self.accelerator.is_main_process:
+            self.log.drop_after(self.step)
         self._say(f"resumed at step {self.step}")
 
     def _finish(self) -> None:
         self.accelerator.wait_for_everyone()
         self._show("after")
+        self.engine.gather()
         if self.accelerator.is_main_process:
             self._board.close()
             self._export(self.run_dir / "final")
@@ -232,6 +220,16 @@ class _Run:
             print(text, file=sys.stderr, flush=True)
 
 
+def _check_launcher(accelerator: Accelerator) -> None:
+    """Refuses engines of accelerate's that would need the loop to be theirs."""
+    engine = accelerator.distributed_type
+    if engine in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        raise ConfigError(
+            f"accelerate was launched with {engine.value}, which is not supported; launch it as for DDP "
+            "(configs/accelerate/ddp.yaml), and give sharded=true for processes that share one model"
+        )
+
+
 def _to_device(batch: Batch, device: torch.device) -> Batch:
     return {
         key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
@@ -242,8 +240,3 @@ def _be_modest(worker: int) -> None:
     """Workers share the machine with the model: one thread each, and it goes first."""
     torch.set_num_threads(1)
     os.nice(5)
-
-
-def unwrap(model: nn.Module) -> Any:
-    """Returns the module inside accelerate's or torch's wrappers."""
-    return cast(Any, getattr(model, "module", model))

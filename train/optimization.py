@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -153,8 +152,3 @@ def trainable_table(model: nn.Module) -> str:
 
 def _longest_prefix(name: str, components: Iterable[str]) -> str:
     return max((prefix for prefix in components if name.startswith(prefix)), key=len, default="")
-
-
-def is_finite(value: torch.Tensor) -> bool:
-    """Returns whether every element of ``value`` is finite."""
-    return bool(torch.isfinite(value).all())

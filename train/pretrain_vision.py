@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,11 @@ class VisionTask:
         self._video = read_settings(VideoSettings, "video", settings.video)
         self.dataset = FrameWindows(settings, self._video, "train")
 
-    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+    def loss(self, batch: Batch) -> Loss:
         """Returns the losses of patches and the contrastive one, weighted as the settings say."""
         settings = self._settings
         captions = [torch.tensor(ids, device=batch["frames"].device) for ids in batch["captions"]]
-        logits, motions, contrast = model(batch["frames"], batch["lengths"], captions)
+        logits, motions, contrast = self.model(batch["frames"], batch["lengths"], captions)
         objects, scene = patch_losses(logits, batch["classes"])
         moving = motion_loss(motions, batch["motions"])
         total = objects + settings.scene_weight * scene + settings.motion_weight * moving
@@ -156,6 +157,10 @@ class VisionTask:
         return Loss(
             total * batch["supervised"], {name: float(value.detach()) for name, value in parts.items()}
         )
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """The ViT."""
+        return [self.model.vision]
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

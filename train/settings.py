@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from videollm.synthetic.language.questions import KINDS
 
@@ -55,6 +55,9 @@ class RunSettings(StageSettings):
     accumulation: int = Field(1, gt=0)
     """Micro batches of one optimizer step."""
     precision: Literal["bf16", "fp32"] = "bf16"
+    sharded: bool = False
+    """Several processes share one model (FSDP2), each with a part of weights, gradients and optimizer states; else each
+    has all of it (DDP)."""
     compile: bool = False
     """Compile the trained towers with torch's inductor: needs a C++ compiler, about 1.5 times as fast on a CPU."""
     workers: int = Field(1, ge=0)
@@ -64,6 +67,12 @@ class RunSettings(StageSettings):
     save_every: int = Field(500, gt=0)
     keep_checkpoints: int = Field(2, gt=0)
     optimizer: OptimizerSettings
+
+    @model_validator(mode="after")
+    def _check_sharding(self) -> RunSettings:
+        if self.sharded and (self.compile or self.optimizer.kind == "muon"):
+            raise ValueError("sharded goes with AdamW and without compile: leave out the one or the other")
+        return self
 
 
 class TextRunSettings(RunSettings):

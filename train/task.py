@@ -56,8 +56,15 @@ class Task(Protocol):
         """The micro batches."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """Returns the summed loss of one part of a micro batch; ``model`` is ``self.model``, possibly wrapped."""
+    def loss(self, batch: Batch) -> Loss:
+        """Returns the summed loss of one part of a micro batch, in which every trained parameter has a share.
+
+        Several processes wait for each other's gradients: where a batch does not need a parameter, its share is 0.
+        """
+        ...
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Parts of the model that run one after another, so that processes that share it need not hold all at once."""
         ...
 
     def evaluate(self) -> dict[str, float]:

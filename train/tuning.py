@@ -10,6 +10,7 @@ what is trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from videollm.model.modeling import VideoLLM
 from .adapters import add_trained, save_adapter
 from .answers import answer_loss
 from .contrast import caption_contrast
-from .loop import unwrap
 from .material import ClipMaterial, Material, RecordMaterial
 from .optimization import set_trainable
 from .projector_fit import fit_projector
@@ -65,22 +65,36 @@ class TuningTask:
             fit_projector(self.model, clips.store, settings.fit_clips)
         return clips
 
-    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+    def loss(self, batch: Batch) -> Loss:
         """Returns the summed loss of the answers' tokens, and the contrastive one where it is wanted."""
-        videollm: VideoLLM = unwrap(model)
-        device = batch["input_ids"].device
-        rows = _project(videollm, batch, device)
-        total = answer_loss(model, batch, videollm.dtype, torch.cat(rows) if rows else None)
+        rows = _project(self.model, batch, batch["input_ids"].device)
+        total = answer_loss(self.model, batch, self.model.dtype, torch.cat(rows) if rows else None)
+        if not rows:
+            # Texts alone do not need what looks at videos, but other processes wait for its gradients.
+            total = total + 0 * self._bridge_sum()
         if not batch["captions"]:
             return Loss(total)
         assert isinstance(self._settings, Alignment)
-        words: Any = videollm.get_input_embeddings()
+        words: Any = self.model.get_input_embeddings()
         contrast = caption_contrast(rows, batch["captions"], words)
         parts = {
             "captions": float(total.detach()) / batch["supervised"],
             "contrast": float(contrast.detach()),
         }
         return Loss(total + self._settings.contrastive_weight * contrast * batch["supervised"], parts)
+
+    def _bridge_sum(self) -> torch.Tensor | float:
+        """A number with gradients to everything that is trained outside the language model."""
+        weights = [
+            weight.sum()
+            for name, weight in self.model.named_parameters()
+            if weight.requires_grad and not name.startswith("language_model.")
+        ]
+        return torch.stack(weights).sum() if weights else 0.0
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """The language model's layers."""
+        return list(self.model.language_model.model.layers)
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy on records held out, or, of a run on clips, mean accuracy over the kinds of the pocket world."""

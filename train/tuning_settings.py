@@ -111,6 +111,8 @@ class Instruction(TuningSettings):
             raise ValueError("quantize and fold=false are about an adapter: give lora")
         if self.quantize is not None and self.fold:
             raise ValueError("an adapter over a quantized model cannot be folded in: give fold=false")
+        if self.quantize is not None and self.sharded:
+            raise ValueError("a quantized model cannot be sharded: leave out quantize or sharded")
         if not self.fold and self.trained is not None:
             raise ValueError(
                 "an adapter keeps compressor and projector only: leave out trained, or fold it in"

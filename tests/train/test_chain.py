@@ -147,9 +147,7 @@ def first_caption_loss(out, fit_clips):
     )
     task = TuningTask(load_settings(CONFIGS / "align.yaml", changes, out=out))
     parts = task.dataset[0]
-    return sum(float(task.loss(task.model, part).total) for part in parts) / sum(
-        part["supervised"] for part in parts
-    )
+    return sum(float(task.loss(part).total) for part in parts) / sum(part["supervised"] for part in parts)
 
 
 def test_stage_one_starts_ahead_with_a_fitted_projector(chain):

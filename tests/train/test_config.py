@@ -70,6 +70,7 @@ def test_overrides_reach_into_nested_settings():
         ("optimizer.lr=-1", r"optimizer\.lr: .*greater than 0"),
         ("steps", r"key=value, got 'steps'"),
         ("seed.x=1", r"'seed' is a single value"),
+        ("sharded=true", r"sharded goes with AdamW and without compile"),
         ("stage=dance", r"stage must be one of tokenizer, .*got 'dance'"),
     ],
 )

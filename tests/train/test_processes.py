@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,17 +102,53 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(whole, config, 
     assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
 
 
-def test_two_processes_learn_what_one_learns_from_their_batches_together(config, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    plain = ("steps=3", "lora.dropout=0")
-    assert start(*command(config, one, *plain, "accumulation=2")).wait() == 0
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    assert start(*torchrun, *command(config, two, *plain)).wait() == 0
-    assert [json.loads((run / "training.json").read_text())["processes"] for run in (one, two)] == [1, 2]
-    assert losses(two) == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in losses(one)]
-    apart = weights(two)
-    for name, weight in weights(one).items():
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+PLAIN = ("steps=3", "save_every=1", "keep_checkpoints=3", "lora.dropout=0")
+
+
+@pytest.fixture(scope="module")
+def alone(config, tmp_path_factory):
+    """One process's run over the batches of two."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    assert start(*command(config, out, *PLAIN, "accumulation=2")).wait() == 0
+    return out
+
+
+def assert_learnt_alike(run, alone):
+    assert losses(run) == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in losses(alone)]
+    apart = weights(run)
+    for name, weight in weights(alone).items():
         torch.testing.assert_close(apart[name], weight, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_two_processes_learn_what_one_learns_from_their_batches_together(alone, config, tmp_path):
+    out = tmp_path / "two"
+    assert start(*TORCHRUN, *command(config, out, *PLAIN)).wait() == 0
+    assert [json.loads((run / "training.json").read_text())["processes"] for run in (alone, out)] == [1, 2]
+    assert_learnt_alike(out, alone)
+
+
+def without_its_end(run, copy):
+    """A copy of a run that was killed in its last step."""
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "final")
+    shutil.rmtree(copy / "checkpoints" / "step-0000003")
+    return copy
+
+
+def test_two_processes_that_share_one_model_learn_the_same_and_go_on_where_one_stopped(
+    alone, config, tmp_path
+):
+    """And one goes on where they stopped: checkpoints hold whole tensors, whoever wrote them."""
+    out = tmp_path / "shared"
+    assert start(*TORCHRUN, *command(config, out, *PLAIN, "sharded=true")).wait() == 0
+    assert_learnt_alike(out, alone)
+    by_two = without_its_end(alone, tmp_path / "by_two")
+    assert start(*TORCHRUN, *command(config, by_two, *PLAIN, "sharded=true"), "--resume").wait() == 0
+    assert_learnt_alike(by_two, alone)
+    by_one = without_its_end(out, tmp_path / "by_one")
+    assert start(*command(config, by_one, *PLAIN, "accumulation=2"), "--resume").wait() == 0
+    assert_learnt_alike(by_one, alone)
 
 
 def test_a_run_leaves_what_says_what_it_was(whole, folder):

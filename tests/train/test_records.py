@@ -44,9 +44,9 @@ def losses(task, index=0):
     torch.manual_seed(0)
     task.model.zero_grad()
     for part in task.dataset[index]:
-        task.loss(task.model, part).total.backward()
+        task.loss(part).total.backward()
     parts = task.dataset[index]
-    total = sum(float(task.loss(task.model, part).total.detach()) for part in parts)
+    total = sum(float(task.loss(part).total.detach()) for part in parts)
     gradient = {name: weight.grad for name, weight in task.model.named_parameters() if weight.requires_grad}
     return total, gradient, sum(part["supervised"] for part in parts)
 
@@ -97,7 +97,7 @@ def kept_for_the_way_back(task):
     (part,) = task.dataset[0]
     task.model.train()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        total = task.loss(task.model, part).total
+        total = task.loss(part).total
     total.backward()
     return (
         float(total.detach()),

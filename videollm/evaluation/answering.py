@@ -81,7 +81,7 @@ def answer_all(
         yield from zip(batch, texts, strict=True)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def score_options(model: VideoLLM, asked: Prompted, options: Sequence[str]) -> list[float]:
     """Returns how likely each option is as the answer: mean log probability of its tokens, end of turn included.
 
@@ -115,7 +115,7 @@ def score_options(model: VideoLLM, asked: Prompted, options: Sequence[str]) -> l
     return [-float(loss) for loss in losses_ON.sum(1) / counts_O]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _answer_batch(
     model: VideoLLM,
     processor: VideoLLMProcessor,

@@ -172,9 +172,12 @@ class VideoEncodingMixin:
 
         It is computed when first asked for, and again after weights were changed.
         """
-        parts = {name: getattr(self, name).state_dict(keep_vars=True) for name in self.visual_parts}
+        parts = {name: getattr(self, name) for name in self.visual_parts}
+        # Not by state_dict(): torch takes that as the wish to have shares back, where processes share a model.
         tensors = {
-            f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()
+            f"{part}.{name}": tensor
+            for part, module in parts.items()
+            for name, tensor in (*module.named_parameters(), *module.named_buffers())
         }
         state = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors.values())
         if self._fingerprint is None or self._fingerprint[0] != state:
@@ -188,7 +191,9 @@ class VideoEncodingMixin:
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for name, tensor in sorted(tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+            # A copy: memory lent to numpy may never be freed early, as it is where processes share a model.
+            kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            digest.update(kept.flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def _prepared(self, frames_T3HW: Tensor) -> Tensor:
