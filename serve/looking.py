@@ -31,7 +31,7 @@ def look_at(model: VideoLLM, path: Path, options: ReadOptions) -> tuple[MediumVi
         UnreadableVideoError: The file cannot be read.
         ConfigError: A setting is out of range.
     """
-    frames = read_frames(path, model.config.video, model.config.image.size, options)
+    frames = read_frames(path, model.config.video, model.config.image, options)
     assert frames.info is not None, "a file says something of itself"
     medium = encode_frames(model, frames, options.max_visual_tokens)
     pictures = tuple(

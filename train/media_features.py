@@ -115,7 +115,7 @@ class MediaFeatures:
                 return None
             options = ReadOptions(medium.start_s, medium.end_s)
             video, image = self._model.config.video, self._model.config.image
-            return read_frames(medium.path, video, image.size, options)
+            return read_frames(medium.path, video, image, options)
         except (UnreadableVideoError, ConfigError) as error:
             return str(error)
 

@@ -41,8 +41,9 @@ def fit_projector(model: VideoLLM, store: FeatureStore, clips: int) -> float:
             f"fit_clips needs a compressor without queries, the model's is {model.config.compressor.kind}; set it to 0"
         )
     seen_NC, wanted_NH = _pairs(model, store, min(clips, len(store)))
-    norm, first = model.projector.norm, _first_layer(model)
-    norm.reset_parameters()
+    first = _first_layer(model)
+    if isinstance(norm := model.projector.norm, nn.LayerNorm):
+        norm.reset_parameters()
     seen_NC = norm(seen_NC).double()
     mean_C, mean_H = seen_NC.mean(0), wanted_NH.mean(0)
     seen_NC, wanted_NH = seen_NC - mean_C, wanted_NH - mean_H

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import ConfigError, DataError
-from .model.settings import VideoSettings
+from .model.settings import ImageSettings, VideoSettings
 from .values import EncodedVideo, FramePlan, VideoInfo
 from .video import decode_frames, plan_frames, probe
 from .video.paths import readable_path
@@ -128,13 +128,13 @@ class Medium:
     vision_s: float = 0.0
 
 
-def read_frames(source: Source, video: VideoSettings, image_size: int, options: ReadOptions) -> Frames:
+def read_frames(source: Source, video: VideoSettings, image: ImageSettings, options: ReadOptions) -> Frames:
     """Probes, plans and decodes one medium.
 
     Args:
         source: A video or image file, or a picture in memory.
         video: How the checkpoint reads videos.
-        image_size: Side of its encoder's input in pixels.
+        image: How it prepares pictures.
         options: What the caller wants otherwise.
 
     Raises:
@@ -147,7 +147,8 @@ def read_frames(source: Source, video: VideoSettings, image_size: int, options: 
         return _read_picture(source)
     info = probe(source)
     plan = options.plan(info, video)
-    decoded = decode_frames(source, plan, backend=options.backend, max_side=_DECODED_SIDES * image_size)
+    side = image.size if info.kind == "video" else image.largest_side
+    decoded = decode_frames(source, plan, backend=options.backend, max_side=_DECODED_SIDES * side)
     return Frames(
         frames_THW3=decoded.frames_THW3,
         plan=decoded.plan,
@@ -167,7 +168,7 @@ def encode_frames(model: VideoLLM, frames: Frames, max_visual_tokens: int | None
         max_visual_tokens: Most rows in the prompt; ``None`` for the checkpoint's own setting.
     """
     started = time.perf_counter()
-    prepared = processor_of(model).prepare_frames(frames.frames_THW3)
+    prepared = processor_of(model).prepare(frames.frames_THW3, frames.plan)
     encoded = model.encode_video(
         prepared, frames.plan, max_visual_tokens=max_visual_tokens, source=frames.source
     )
@@ -205,7 +206,7 @@ def load_medium(
     key = (content_hash(source), options, model.config.video, model.fingerprint())
     known = store.get(key)
     if known is None:
-        frames = read_frames(source, model.config.video, model.config.image.size, options)
+        frames = read_frames(source, model.config.video, model.config.image, options)
         known = encode_frames(model, frames, options.max_visual_tokens)
         store.put(key, replace(known, read_s=0.0, vision_s=0.0))
     return known
@@ -329,8 +330,10 @@ def _window_notice(info: VideoInfo, end_s: float | None) -> Iterator[str]:
 
 
 def _read_picture(picture: Image | npt.NDArray[np.uint8]) -> Frames:
-    plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image")
-    return Frames(_pixels(picture)[None], plan, source="picture")
+    pixels = _pixels(picture)
+    size_px = (pixels.shape[0], pixels.shape[1])
+    plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image", size_px=size_px)
+    return Frames(pixels[None], plan, source="picture")
 
 
 def _pixels(picture: Image | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -74,6 +74,7 @@ class FramePlan:
         end_s: Where it ends.
         resolved: Whether ``times_s`` are the true times of decoded frames.
         kind: ``"video"``, or ``"image"`` for a still picture.
+        size_px: Height and width of a picture in the file; ``None`` for a video.
     """
 
     times_s: tuple[float, ...]
@@ -82,6 +83,7 @@ class FramePlan:
     end_s: float
     resolved: bool = False
     kind: Literal["video", "image"] = "video"
+    size_px: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.times_s:
@@ -128,6 +130,8 @@ class FramePlan:
             fields = json.loads(text)
             fields["times_s"] = tuple(fields["times_s"])
             fields["segments"] = tuple((first, past) for first, past in fields["segments"])
+            if fields.get("size_px") is not None:
+                fields["size_px"] = tuple(fields["size_px"])
             return cls(**fields)
         except (TypeError, KeyError, ValueError) as error:
             raise DataError(f"not a frame plan: {error}") from error

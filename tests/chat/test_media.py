@@ -23,7 +23,7 @@ from videollm.media import (
     read_frames,
     read_media,
 )
-from videollm.model.settings import VideoSettings
+from videollm.model.settings import ImageSettings, VideoSettings
 from videollm.synthetic.reading import read_clip
 from videollm.synthetic.sampling import sample_clip
 
@@ -44,7 +44,7 @@ def test_a_file_becomes_what_its_rendered_frames_become(model: VideoLLM, clip_fi
 
 def test_reading_needs_no_model_and_encoding_gives_the_same(model: VideoLLM, clip_files: Clips) -> None:
     config = model.config
-    frames = read_frames(clip_files[0], config.video, config.image.size, ReadOptions())
+    frames = read_frames(clip_files[0], config.video, config.image, ReadOptions())
     assert max(frames.frames_THW3.shape[1:3]) <= 2 * config.image.size
     apart = encode_frames(model, frames, None)
     assert torch.equal(apart.encoded.tokens_KD, read_media(model, clip_files[0]).tokens_KD)
@@ -131,4 +131,4 @@ def test_settings_out_of_range_are_refused(
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableVideoError, match=r"gone\.mp4"):
-        read_frames(tmp_path / "gone.mp4", VideoSettings(), 40, ReadOptions())
+        read_frames(tmp_path / "gone.mp4", VideoSettings(), ImageSettings(40), ReadOptions())

@@ -38,6 +38,21 @@ def test_a_square_picture_gets_what_clips_own_processor_gives(side, size):
     assert (ours - expected).abs().mean() < one_level / 10
 
 
+@pytest.mark.parametrize(("height", "width"), [(97, 61), (50, 120), (30, 31)])
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_other_fits_are_those_of_published_models(height, width, fit):
+    picture = smooth_picture(height, width)
+    if fit == "crop":
+        reference = CLIPImageProcessorPil(size={"shortest_edge": 40}, crop_size={"height": 40, "width": 40})
+    else:
+        reference = CLIPImageProcessorPil(size={"height": 40, "width": 40}, do_center_crop=False)
+    expected = reference(picture, return_tensors="pt")["pixel_values"]
+    ours = prepare_frames(picture[None], ImageSettings(size=40, fit=fit))
+    one_level = 1 / 255 / min(ImageSettings().std)
+    torch.testing.assert_close(ours, expected, atol=1.01 * one_level, rtol=0)
+    assert (ours - expected).abs().mean() < one_level / 10
+
+
 @settings(max_examples=60)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 64))
 def test_a_letterboxed_picture_keeps_its_aspect_and_touches_two_sides(height, width, size):

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, UnsupportedModelError
-from ..model.settings import VideoSettings, read_settings
+from ..model.settings import ImageSettings, VideoSettings, read_settings
+from .families import FAMILIES, Family, family_of
+from .hub import fetch, is_hub_name
 
 #: Directory of the built-in model.
 POCKET = Path(__file__).resolve().parent.parent / "pocket"
 MODEL_TYPE = "videollm"
 _CONFIG, _ADAPTER_CONFIG = "config.json", "adapter_config.json"
-_SUPPORTED = "a model is 'pocket' (built in), a directory of save_pretrained, or one with a PEFT adapter"
+_SUPPORTED = (
+    "a model is 'pocket' (built in), a directory of save_pretrained, one with a PEFT adapter, or a published model of "
+    + ", ".join(family.name for family in FAMILIES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +37,41 @@ class ModelDirectory:
     base: Path
     adapter: Path | None = None
 
+    @property
+    def family(self) -> Family | None:
+        """The family of published models that the base belongs to; ``None`` for one of our own."""
+        return family_of(_read_json(self.base / _CONFIG))
+
     def read_config(self) -> dict[str, Any]:
-        """Returns ``config.json`` of the base as it stands in the file.
+        """Returns ``config.json`` of the base: as it stands in the file, or a published one in our terms.
 
         Raises:
             CheckpointError: It cannot be read.
+            UnsupportedModelError: It is a published one with a setting that is not supported.
         """
-        return _read_json(self.base / _CONFIG)
+        config = _read_json(self.base / _CONFIG)
+        family = family_of(config)
+        return config if family is None else family.translate(config)
 
-    def read_reading_settings(self) -> tuple[VideoSettings, int]:
-        """Returns how the checkpoint reads videos, and the side of the frames it takes in pixels.
+    def read_reading_settings(self) -> tuple[VideoSettings, ImageSettings]:
+        """Returns how the checkpoint reads videos, and how it prepares pictures.
 
         Raises:
             CheckpointError: ``config.json`` cannot be read, or does not say.
             ConfigError: It says what is out of range.
         """
         config = self.read_config()
-        try:
-            size = int(config["image"]["size"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{self.base / _CONFIG}: image.size is missing") from error
-        return read_settings(VideoSettings, "video", config.get("video")), size
+        if "image" not in config:
+            raise CheckpointError(f"{self.base / _CONFIG}: the settings of image are missing")
+        video = read_settings(VideoSettings, "video", config.get("video"))
+        return video, read_settings(ImageSettings, "image", config["image"])
 
 
 def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     """Finds the directories of a model and checks that they hold one of ours.
 
     Args:
-        name_or_directory: ``"pocket"``, or a checkpoint or adapter directory.
+        name_or_directory: ``"pocket"``, a checkpoint or adapter directory, or a name on the hub.
 
     Returns:
         The base's directory, and the adapter's if it is one.
@@ -70,13 +82,16 @@ def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     """
     name = os.fspath(name_or_directory)
     directory = POCKET if name == "pocket" else Path(name).expanduser()
+    if not directory.exists() and is_hub_name(name):
+        directory = fetch(name, _is_own)
     if directory == POCKET and not (directory / _CONFIG).is_file():
         raise UnsupportedModelError(
             "pocket: the built-in model's weights are not part of this installation; "
             "train them with 'make pocket', or name another model's directory"
         )
     if not directory.is_dir():
-        raise UnsupportedModelError(f"{name}: {_absence(name, directory)}; {_SUPPORTED}")
+        absence = "this is a file, not a directory" if directory.exists() else "there is no such directory"
+        raise UnsupportedModelError(f"{name}: {absence}; {_SUPPORTED}")
     if (directory / _ADAPTER_CONFIG).is_file():
         return ModelDirectory(name, _base_of(name, directory), directory)
     _check_model_type(name, directory)
@@ -91,6 +106,8 @@ def _base_of(name: str, adapter: Path) -> Path:
             f"{adapter / _ADAPTER_CONFIG}: base_model_name_or_path is missing; name the base's directory"
         )
     candidates = [POCKET] if base == "pocket" else [Path(base).expanduser(), adapter / base]
+    if is_hub_name(base) and not any(directory.is_dir() for directory in candidates):
+        candidates = [fetch(base, _is_own)]
     for directory in candidates:
         if directory.is_dir():
             _check_model_type(name, directory)
@@ -104,17 +121,14 @@ def _base_of(name: str, adapter: Path) -> Path:
 def _check_model_type(name: str, directory: Path) -> None:
     if not (directory / _CONFIG).is_file():
         raise UnsupportedModelError(f"{name}: the directory holds no {_CONFIG}; {_SUPPORTED}")
-    model_type = _read_json(directory / _CONFIG).get("model_type")
-    if model_type != MODEL_TYPE:
+    config = _read_json(directory / _CONFIG)
+    if not _is_own(config) and family_of(config) is None:
+        model_type = config.get("model_type")
         raise UnsupportedModelError(f"{name}: models of type {model_type!r} cannot be loaded; {_SUPPORTED}")
 
 
-def _absence(name: str, directory: Path) -> str:
-    if directory.exists():
-        return "this is a file, not a directory"
-    if name.count("/") == 1 and not name.startswith((".", "~", "/")):
-        return "there is no such directory, and models of the hub cannot be loaded by their id (download one first)"
-    return "there is no such directory"
+def _is_own(config: dict[str, Any]) -> bool:
+    return config.get("model_type") == MODEL_TYPE
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from transformers.utils import logging as transformers_logging
 
 from ..errors import CheckpointError, ConfigError, VideoLLMError
 from ..model.configuration import VideoLLMConfig
+from ..model.encoding import VISUAL_PARTS
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
 from .directories import ModelDirectory, find_model
 from .four_bit import keep_unpacked
+from .published import read_weights
 
 _DTYPES = {
     "float32": torch.float32,
@@ -39,11 +41,14 @@ def load_model(
     load_in_4bit: bool = False,
     load_in_8bit: bool = False,
 ) -> VideoLLM:
-    """Loads a model with its processor attached, in evaluation mode. Never touches the network.
+    """Loads a model with its processor attached, in evaluation mode.
+
+    Only a name on the hub may touch the network, and only if the model is not in the hub's cache.
 
     Args:
-        name_or_directory: ``"pocket"`` (built in), a checkpoint directory, or a directory with a PEFT adapter, which is
-            folded into its base (kept apart over a quantised one).
+        name_or_directory: ``"pocket"`` (built in), a checkpoint directory, a directory with a PEFT adapter, which is
+            folded into its base (kept apart over a quantised one), or a published model of one of the families: its
+            directory, or its name on the hub.
         device: Where to put it; ``None`` or ``"auto"`` for CUDA, else Apple's MPS, else the CPU.
         dtype: Precision; ``None`` or ``"auto"`` for float32 on the CPU and the checkpoint's own elsewhere.
         load_in_4bit: Quantise the language model to 4 bits (bitsandbytes, NF4).
@@ -150,7 +155,7 @@ def _quantization(
     return BitsAndBytesConfig(
         load_in_4bit=load_in_4bit,
         load_in_8bit=load_in_8bit,
-        llm_int8_skip_modules=[*VideoLLM.visual_parts, "lm_head"],
+        llm_int8_skip_modules=[*VISUAL_PARTS, "lm_head"],
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16 if precision == "auto" else precision,
@@ -168,7 +173,10 @@ def _load_base(
         options |= {"quantization_config": quantization, "device_map": {"": device}}
     try:
         with no_progress_bars():
-            model: VideoLLM = VideoLLM.from_pretrained(found.base, **options)
+            if (family := found.family) is not None:
+                options["config"] = VideoLLMConfig(**found.read_config())
+                options["state_dict"] = read_weights(found.base, family)
+            model: VideoLLM = VideoLLM.from_pretrained(None if family else found.base, **options)
     except VideoLLMError:
         raise
     except Exception as error:  # torch, safetensors and transformers each raise their own for broken files
@@ -222,6 +230,8 @@ def load_processor(found: ModelDirectory, config: VideoLLMConfig) -> VideoLLMPro
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     except Exception as error:
         raise CheckpointError(f"{directory}: the tokenizer cannot be loaded ({_one_line(error)})") from error
+    if found.family is not None:
+        tokenizer.chat_template = found.family.chat_template
     return VideoLLMProcessor.for_config(config, tokenizer)
 
 

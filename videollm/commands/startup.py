@@ -48,12 +48,12 @@ def open_chat(media: Sequence[str], model_options: ModelOptions, read_options: R
     Raises:
         VideoLLMError: The model cannot be loaded, or a medium not be read; what can be told without torch comes first.
     """
-    video, image_size = find_model(model_options.name).read_reading_settings()
+    video, image = find_model(model_options.name).read_reading_settings()
     for path in media:
         readable_path(path)
     # Reading happens in worker processes; the threads only wait for them.
     with ThreadPoolExecutor(max_workers=max(1, len(media))) as pool:
-        frames = [pool.submit(read_frames, path, video, image_size, read_options) for path in media]
+        frames = [pool.submit(read_frames, path, video, image, read_options) for path in media]
         model = model_options.load()
         from ..chat import VideoChat
 

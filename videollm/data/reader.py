@@ -13,7 +13,8 @@ from ..model.compressor_config import CompressorConfig
 from ..model.configuration import VideoLLMConfig
 from ..model.processing import VideoLLMProcessor
 from ..model.prompting import RenderedPrompt, VisualLayout
-from ..model.settings import VideoSettings
+from ..model.settings import ImageSettings, VideoSettings
+from ..model.tiling import with_tiles
 from ..values import FramePlan, Message
 from .records import MediaFile, Record
 
@@ -26,7 +27,7 @@ class Reader:
         name: The model's.
         processor: Writes conversations as token ids.
         video: Which frames are looked at.
-        image_size: Side of the encoder's input in pixels.
+        image: How the encoder's input is prepared.
         compressor: How many tokens they become.
         grid: Rows and columns of patches in a frame.
         context: Most tokens of a conversation.
@@ -35,7 +36,7 @@ class Reader:
     name: str
     processor: VideoLLMProcessor
     video: VideoSettings
-    image_size: int
+    image: ImageSettings
     compressor: CompressorConfig
     grid: tuple[int, int]
     context: int
@@ -64,7 +65,7 @@ class Reader:
             name=name,
             processor=processor,
             video=config.video,
-            image_size=config.image.size,
+            image=config.image,
             compressor=config.compressor,
             grid=(side, side),
             context=config.text_config.max_position_embeddings,
@@ -78,11 +79,14 @@ class Reader:
             ConfigError: Its window holds nothing.
         """
         options = ReadOptions(medium.start_s, medium.end_s)
-        return read_frames(medium.path, self.video, self.image_size, options)
+        return read_frames(medium.path, self.video, self.image, options)
 
     def layout(self, plan: FramePlan) -> VisualLayout:
         """Returns how many tokens a medium takes in a prompt, at most."""
-        tokens = plan_tokens(plan, self.compressor, self.video.max_visual_tokens, grid=self.grid)
+        cut = with_tiles(plan, self.image, self.grid)
+        tokens = plan_tokens(
+            cut, self.compressor, self.video.max_visual_tokens, grid=self.grid, image=self.image
+        )
         return VisualLayout.of(plan, tokens, [(0.0, 0.0)] * tokens.total)
 
     def write(self, record: Record, layouts: Sequence[VisualLayout]) -> RenderedPrompt:

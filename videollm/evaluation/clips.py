@@ -37,4 +37,4 @@ def _filed_frames(model: VideoLLM, clip: Clip) -> Frames:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "clip.mp4"
         write_clip(clip, path)
-        return read_frames(path, model.config.video, model.config.image.size, ReadOptions())
+        return read_frames(path, model.config.video, model.config.image, ReadOptions())

@@ -13,13 +13,20 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import ConfigError
 from ..values import FramePlan
 from .compressor_config import CompressorConfig
+from .settings import ImageSettings
+from .tiling import Tiling, tile
 
 # Nothing happening still counts as this part of the mean change.
 _LEAST_CHANGE = 0.1
+
+
+#: What is laid out whole: a video, an image, or an image that was cut into tiles.
+WholeFramesOf = Literal["video", "image"] | Tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,16 @@ class TokenPlan:
         counts: Tokens of each run.
         exact: Whether ``total`` is final; else it is an upper bound, and a scouting pass will say. Where segments are
             drawn by content, the runs are final after that pass only.
+        whole_frames: The kind of medium whose frames are laid out as a published model was trained on them, or how an
+            image was cut for that (the counts are then rows of the prompt, behind the projector); ``None`` where
+            they are not.
     """
 
     memory: int
     segments: tuple[tuple[int, int], ...]
     counts: tuple[int, ...]
     exact: bool = True
+    whole_frames: WholeFramesOf | None = None
 
     def __post_init__(self) -> None:
         assert len(self.segments) == len(self.counts), (
@@ -84,6 +95,7 @@ def plan_tokens(
     budget: int | None = None,
     *,
     grid: tuple[int, int] | None = None,
+    image: ImageSettings | None = None,
     scouting: Scouting | None = None,
 ) -> TokenPlan:
     """Says how many tokens a video will become: before any frame is decoded, or after a look at its features.
@@ -94,6 +106,7 @@ def plan_tokens(
         budget: Most rows in all, at least 1; ``None`` for what the compressor gives at its best.
         grid: Rows and columns of the encoder's patches; needed by the kinds without queries, whose counts are
             bounded by the patches there are.
+        image: How pictures are prepared; needed where images are cut into tiles (``plan`` is then that of the tiles).
         scouting: What the features say, of the segments of ``plan``; without it, the plan of a compressor that goes by
             content is not ``exact``. Kind ``"none"`` keeps every patch, and needs none to say how many that is.
 
@@ -112,6 +125,15 @@ def plan_tokens(
         return TokenPlan(
             memory, ((0, plan.frame_count),), (_codes(plan, config, room, grid, scouting),), exact
         )
+    if config.keeps_frames:
+        shown: WholeFramesOf = plan.kind
+        if plan.kind == "image" and plan.frame_count > 1:
+            assert image is not None
+            assert plan.size_px is not None
+            shown = tile(plan.size_px, image, _known(grid, config))
+        counts = _whole_frames(plan, shown, config, grid)
+        if room is None or sum(counts) <= room:
+            return TokenPlan(memory, plan.segments, counts, whole_frames=shown)
     segments = plan.segments if room is None else _join(plan.segments, room)
     shares = _shares(segments, config, room, grid, scouting)
     if not exact:
@@ -124,6 +146,19 @@ def plan_tokens(
             "look at fewer frames or use another kind"
         )
     return planned
+
+
+def _whole_frames(
+    plan: FramePlan, shown: WholeFramesOf, config: CompressorConfig, grid: tuple[int, int] | None
+) -> tuple[int, ...]:
+    """Rows of the prompt that each segment takes as a published model was trained on it."""
+    if isinstance(shown, Tiling):
+        high, wide = shown.shrunk
+        return (math.prod(_known(grid, config)) + high * (wide + config.frames.tile_row_end),)
+    rows = config.frames.rows_of_frame(_known(grid, config), of_video=plan.kind == "video")
+    counts = [(past - first) * rows for first, past in plan.segments]
+    counts[-1] += config.frames.video_end
+    return tuple(counts)
 
 
 def _codes(
@@ -220,16 +255,20 @@ def _limit(run: tuple[int, int], config: CompressorConfig, grid: tuple[int, int]
     """Most tokens that the compressor makes of one run, before a codebook."""
     if config.has_queries:
         return config.num_queries
+    patches = (run[1] - run[0]) * math.prod(_known(grid, config))
+    match config.kind:
+        case "none" | "vq" | "frames":
+            return patches
+        case _:
+            return min(config.merged_tokens, patches)
+
+
+def _known(grid: tuple[int, int] | None, config: CompressorConfig) -> tuple[int, int]:
     if grid is None:
         raise TypeError(
             f"the token counts of compressor kind {config.kind!r} depend on the patch grid; pass grid="
         )
-    patches = (run[1] - run[0]) * math.prod(grid)
-    match config.kind:
-        case "none" | "vq":
-            return patches
-        case _:
-            return min(config.merged_tokens, patches)
+    return grid
 
 
 def _join(segments: tuple[tuple[int, int], ...], limit: int) -> tuple[tuple[int, int], ...]:

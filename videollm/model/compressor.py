@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError
 from ..values import FramePlan
-from .budget import TokenPlan, plan_tokens
+from .budget import TokenPlan, plan_tokens, pool_cells
 from .compressor_config import CompressorConfig
 from .merging import memory_tokens, merge_tokens
 from .padding import PaddedSegments
@@ -31,6 +31,7 @@ from .qformer import SegmentQFormer
 from .quantization import cluster_tokens
 from .runs import Merge
 from .segments import MergedSegments
+from .settings import ImageSettings
 from .sources import Sources, shares_from_attention
 from .vq_attention import VQAttention, occupancy_statistics
 
@@ -71,24 +72,37 @@ class Compressor(nn.Module):
         width: Width D of the kept tokens: the Q-Former's for kinds with queries, else the encoder's.
     """
 
-    def __init__(self, config: CompressorConfig, *, encoder_width: int, grid: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        config: CompressorConfig,
+        *,
+        encoder_width: int,
+        grid: tuple[int, int],
+        image: ImageSettings | None = None,
+    ) -> None:
         """Builds the module with fresh weights (none for kinds without queries).
 
         Args:
             config: The settings.
             encoder_width: Width C of the patches.
             grid: Rows and columns of patches of a frame.
+            image: How pictures are prepared; needed where images are cut into tiles.
 
         Raises:
-            ConfigError: The merge heads do not divide the width.
+            ConfigError: The merge heads do not divide the width, or ``frames.pool`` the grid.
         """
         super().__init__()
         if encoder_width % config.merge_heads:
             raise ConfigError(
                 f"compressor.merge_heads must divide the encoder's width {encoder_width}, got {config.merge_heads}"
             )
+        if any(side % config.frames.pool for side in grid):
+            raise ConfigError(
+                f"frames.pool must divide the {grid[0]} rows and {grid[1]} columns of patches, got {config.frames.pool}"
+            )
         self.config = config
         self.grid = grid
+        self._image = image
         self.width = config.qformer.hidden_size if config.has_queries else encoder_width
         if config.has_queries:
             self.qformer = SegmentQFormer(
@@ -112,7 +126,7 @@ class Compressor(nn.Module):
                 bound.
         """
         if merged is None or not self.config.needs_scouting:
-            return plan_tokens(plan, self.config, budget, grid=self.grid)
+            return plan_tokens(plan, self.config, budget, grid=self.grid, image=self._image)
         scouting = merged.scout(self.config.vq if self.config.has_codebook else None)
         # Codes are of the whole video: of the segments that they were made of only their number counts.
         segments = plan if self.config.has_codebook else merged.adapt(plan)
@@ -229,9 +243,24 @@ class Compressor(nn.Module):
             case "vq" | "merge+vq":
                 return self._quantize(joined, token_plan.total - token_plan.memory)
             case "pool":
-                return joined.pool(token_plan.counts, self.grid)
+                runs = zip(token_plan.segments, token_plan.counts, strict=True)
+                return joined.pool(
+                    [pool_cells(past - first, *self.grid, count) for (first, past), count in runs], self.grid
+                )
+            case "frames" if token_plan.whole_frames is None:
+                return joined.merge(token_plan.counts, self._merge_method())
+            case "frames" if token_plan.whole_frames == "video":
+                return self._pool_frames(joined)
             case _:
                 return joined
+
+    def _pool_frames(self, segments: MergedSegments) -> MergedSegments:
+        """Averages squares of patches in each frame, where the settings ask for it and it was not done yet."""
+        high, wide = (side // self.config.frames.pool for side in self.grid)
+        frames = [past - first for first, past in segments.runs_S2.tolist()]
+        if len(segments.tokens_MC) == sum(frames) * high * wide:
+            return segments
+        return segments.pool([(count, high, wide) for count in frames], self.grid)
 
     def _merge(self, segments: MergedSegments) -> MergedSegments:
         """Merges each segment into ``config.merged_tokens``; one that has no more stays as it is."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 from ..errors import ConfigError
 
-CompressorKind = Literal["merge+qformer", "merge", "vq", "merge+vq", "qformer", "pool", "none"]
+CompressorKind = Literal["merge+qformer", "merge", "vq", "merge+vq", "qformer", "pool", "frames", "none"]
 KINDS: tuple[str, ...] = get_args(CompressorKind)
 MergeMethod = Literal["bipartite", "kmeans"]
 BudgetSplit = Literal["even", "change"]
@@ -121,14 +122,55 @@ class VQConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FramesConfig:
+    """How a published model lays out the tokens of whole frames (kind ``"frames"``).
+
+    Attributes:
+        pool: Patches along each side of a video's frame whose mean is one token, in front of the projector.
+        shrink: Number by which the sides of a video's frame are divided, rounded up, bilinearly behind the projector.
+        row_end: Whether each row of a frame is followed by a learned row of its own.
+        frame_end: Whether each frame is.
+        video_end: Whether the whole video or image is; by the same one as rows.
+        tile_row_end: Whether each row of an image that was cut into tiles is, by that one too.
+    """
+
+    pool: int = 1
+    shrink: int = 1
+    row_end: bool = False
+    frame_end: bool = False
+    video_end: bool = False
+    tile_row_end: bool = False
+
+    @property
+    def has_newline(self) -> bool:
+        """Whether there is a learned row behind rows of patches."""
+        return self.row_end or self.video_end or self.tile_row_end
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "pool", "shrink", owner="frames")
+        for name in ("row_end", "frame_end", "video_end", "tile_row_end"):
+            true_or_false(self, "frames", name)
+
+    def side(self, patches: int, *, of_video: bool) -> int:
+        """Returns how many tokens stand along a side of a frame that has so many patches there."""
+        return math.ceil(patches / self.pool / self.shrink) if of_video else patches
+
+    def rows_of_frame(self, grid: tuple[int, int], *, of_video: bool) -> int:
+        """Returns how many rows of the prompt a frame of so many rows and columns of patches takes."""
+        high, wide = (self.side(patches, of_video=of_video) for patches in grid)
+        return high * (wide + self.row_end) + self.frame_end
+
+
+@dataclass(frozen=True, slots=True)
 class CompressorConfig:
     """How many tokens a segment becomes, and by what means.
 
     Attributes:
         kind: ``"merge+vq"`` merges similar patches in each segment, and makes one codebook of the whole video of what
             is left; ``"merge"`` and ``"vq"`` do one of the two. ``"merge+qformer"`` lets queries read the merged
-            segments, ``"qformer"`` all of their patches; ``"pool"`` averages cells of a regular grid; ``"none"`` keeps
-            every patch.
+            segments, ``"qformer"`` all of their patches; ``"pool"`` averages cells of a regular grid; ``"frames"``
+            gives frames as a published model was trained on them, and merges patches where the budget has no room for
+            that; ``"none"`` keeps every patch.
         merge_method: ``"bipartite"`` soft matching, step by step (LongVLM), or seeded ``"kmeans"`` in each segment.
         merged_tokens: Tokens a segment is merged into before queries read it (kinds that merge); without queries also
             the most tokens a segment gives (kinds ``"merge"`` and ``"pool"``).
@@ -145,6 +187,7 @@ class CompressorConfig:
             known once the frames were encoded; before, there is an upper bound.
         qformer: Sizes of the Q-Former (kinds with queries); also accepted as a mapping.
         vq: The codebook (kinds with one); also accepted as a mapping.
+        frames: The layout of whole frames (kind ``"frames"``); also accepted as a mapping.
     """
 
     kind: CompressorKind = "merge+vq"
@@ -158,6 +201,7 @@ class CompressorConfig:
     budget_split: BudgetSplit = "even"
     qformer: QFormerConfig = field(default_factory=QFormerConfig)
     vq: VQConfig = field(default_factory=VQConfig)
+    frames: FramesConfig = field(default_factory=FramesConfig)
 
     def __post_init__(self) -> None:
         one_of(self, "compressor", "kind", CompressorKind)
@@ -170,7 +214,7 @@ class CompressorConfig:
             raise ConfigError(
                 f"compressor.merge_share must be above 0 and at most 0.5, got {self.merge_share!r}"
             )
-        for name, part in (("qformer", QFormerConfig), ("vq", VQConfig)):
+        for name, part in (("qformer", QFormerConfig), ("vq", VQConfig), ("frames", FramesConfig)):
             object.__setattr__(self, name, _part(name, part, getattr(self, name)))
 
     @property
@@ -195,6 +239,11 @@ class CompressorConfig:
             return self.vq.adaptive
         # Every patch is kept, however a budget would be split.
         return self.segments == "content" or (self.budget_split == "change" and self.kind != "none")
+
+    @property
+    def keeps_frames(self) -> bool:
+        """Whether frames are laid out as a published model was trained on them, where the budget allows it."""
+        return self.kind == "frames"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the settings as plain JSON types."""

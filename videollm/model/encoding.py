@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,25 +21,25 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
 from .evaluating import evaluating
-from .preprocessing import prepare_frames
+from .preprocessing import prepare
 from .projector import Projector
 from .segments import MergedSegments
+from .tiling import with_tiles
+from .whole_frames import WholeFrames, row_spans
+
+#: Names of what visual tokens depend on; a model without layouts of whole frames has all but the last.
+VISUAL_PARTS = ("vision", "compressor", "projector", "whole_frames")
 
 
 class VideoEncodingMixin:
-    """What a model that holds an encoder, a compressor and a projector can do with them.
-
-    Attributes:
-        visual_parts: Names of the three; they stay in full precision when the language model is loaded in 4 or 8 bits.
-    """
-
-    visual_parts: ClassVar[tuple[str, ...]] = ("vision", "compressor", "projector")
+    """What a model that holds an encoder, a compressor and a projector can do with them."""
 
     config: VideoLLMConfig
     device: torch.device
     vision: FrameEncoder
     compressor: Compressor
     projector: Projector
+    whole_frames: WholeFrames
     _fingerprint: tuple[object, str] | None = None
 
     def plan_tokens(
@@ -56,7 +55,8 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The budget cannot be met.
         """
-        return self.compressor.plan_tokens(plan, self._budget(max_visual_tokens), merged=merged)
+        seen = with_tiles(plan, self.config.image, self.vision.grid)
+        return self.compressor.plan_tokens(seen, self._budget(max_visual_tokens), merged=merged)
 
     def _budget(self, max_visual_tokens: int | None) -> int | None:
         return self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
@@ -112,13 +112,18 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The budget cannot be met.
         """
+        plan = with_tiles(plan, self.config.image, self.vision.grid)
         with torch.no_grad(), evaluating(self.compressor, self.projector):
             compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
             tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
-        token_plan, plan = compressed.token_plan, compressed.plan
+            token_plan, plan = compressed.token_plan, compressed.plan
+            (tokens,) = self._laid_out([tokens], [token_plan])
+        spans_K2 = compressed.spans_K2
+        if token_plan.whole_frames is not None:
+            spans_K2 = row_spans(token_plan, plan).to(spans_K2.device)
         return EncodedVideo(
             tokens_KD=tokens,
-            spans_K2=compressed.spans_K2.float(),
+            spans_K2=spans_K2.float(),
             counts=token_plan.counts,
             segment_spans_s=token_plan.spans_s(plan),
             memory=token_plan.memory,
@@ -137,8 +142,9 @@ class VideoEncodingMixin:
         Returns:
             Merged segment tokens, without gradients.
         """
+        plan = with_tiles(plan, self.config.image, self.vision.grid)
         with torch.no_grad(), evaluating(self.vision):
-            patches = self.vision(self._prepared(frames_T3HW))
+            patches = self.vision(self._prepared(frames_T3HW, plan))
             return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
 
     def project_segments(
@@ -165,7 +171,19 @@ class VideoEncodingMixin:
             raise DataError("this model's projector reads the times of tokens: give their spans")
         rows = self.compressor.query(merged, token_plans)
         projected: Tensor = self.projector(torch.cat(rows), None if spans is None else torch.cat(list(spans)))
-        return list(projected.split([len(row) for row in rows]))
+        return self._laid_out(projected.split([len(row) for row in rows]), token_plans)
+
+    def _laid_out(self, videos: Sequence[Tensor], token_plans: Sequence[TokenPlan]) -> list[Tensor]:
+        """Projected tokens as rows of the prompt: the same, unless whole frames are given as a model was trained."""
+        return [
+            tokens if plan.whole_frames is None else self.whole_frames(tokens, plan.whole_frames)
+            for tokens, plan in zip(videos, token_plans, strict=True)
+        ]
+
+    @property
+    def visual_parts(self) -> tuple[str, ...]:
+        """Names of the parts that visual tokens depend on; in 4 or 8 bits they stay in full precision."""
+        return VISUAL_PARTS if self.config.compressor.keeps_frames else VISUAL_PARTS[:-1]
 
     def fingerprint(self) -> str:
         """Returns a hash of all that visual tokens depend on: weights and settings of the visual part.
@@ -196,9 +214,9 @@ class VideoEncodingMixin:
             digest.update(kept.flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def _prepared(self, frames_T3HW: Tensor) -> Tensor:
+    def _prepared(self, frames_T3HW: Tensor, plan: FramePlan) -> Tensor:
         if frames_T3HW.dtype == torch.uint8:
-            frames_T3HW = prepare_frames(frames_T3HW.movedim(1, -1), self.config.image)
+            frames_T3HW = prepare(frames_T3HW.movedim(1, -1), self.config.image, kind=plan.kind)
         size = self.config.image.size
         if frames_T3HW.shape[1:] != (3, size, size):
             raise DataError(

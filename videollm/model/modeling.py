@@ -38,6 +38,7 @@ from .processing import VideoLLMProcessor
 from .projector import Projector
 from .stem import StemConvolution
 from .strictness import refuse_other_weights
+from .whole_frames import WholeFrames
 
 
 class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
@@ -47,6 +48,7 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         vision: Frames to patch features.
         compressor: Patch features of a video to few tokens.
         projector: Those tokens into the language model's width.
+        whole_frames: Layout of whole frames; only where the compressor's kind is ``"frames"``.
         language_model: The language model with its head.
         processor: Prepares frames and prompts for this model, once :meth:`attach` gave it one.
     """
@@ -74,11 +76,15 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
             temporal=config.temporal,
         )
         self.compressor = Compressor(
-            config.compressor, encoder_width=self.vision.width, grid=self.vision.grid
+            config.compressor, encoder_width=self.vision.width, grid=self.vision.grid, image=config.image
         )
         self.projector = Projector(
             config.projector, token_width=self.compressor.width, text_width=config.hidden_size
         )
+        if config.compressor.keeps_frames:
+            self.whole_frames = WholeFrames(
+                config.compressor.frames, grid=self.vision.grid, width=config.hidden_size
+            )
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.processor: VideoLLMProcessor | None = None
         # A placeholder that the model itself wrote would claim a visual token that does not exist.
@@ -98,10 +104,13 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         The towers, stem, matching and the Q-Former's transformer initialise themselves. In compressor, projector and
         temporal attention linear maps are normal with the language model's ``initializer_range`` as standard deviation
         (0.02 unless it says otherwise) and zero bias, norms are the identity, the gate of temporal attention is 0, and
-        queries are normal with 0.2, so that the time added to them does not drown their differences.
+        queries are normal with 0.2, so that the time added to them does not drown their differences; rows that end
+        frames are normal with one over the root of the width, as in LLaVA.
         """
         if isinstance(module, StemConvolution | FrameMatching):
             module.reset_parameters()
+        elif isinstance(module, WholeFrames):
+            module.reset_parameters(self.config.hidden_size**-0.5)
         else:
             super()._init_weights(module)  # type: ignore[no-untyped-call]
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from ..errors import ConfigError, ContextOverflowError, DataError
-from ..values import EncodedVideo, Message
+from ..values import EncodedVideo, FramePlan, Message
 from .configuration import VideoLLMConfig
-from .preprocessing import prepare_frames
+from .preprocessing import prepare, prepare_frames
 from .prompting import (
     IGNORED,
     Layout,
@@ -150,6 +150,21 @@ class VideoLLMProcessor(ProcessorMixin):
             DataError: The input is not such an array.
         """
         return prepare_frames(frames_THW3, self.config.image)
+
+    def prepare(self, frames_THW3: NDArray[np.uint8] | Tensor, plan: FramePlan) -> Tensor:
+        """Prepares a plan's frames: as :meth:`prepare_frames`, or an image cut into tiles where the model wants it.
+
+        Args:
+            frames_THW3: Red, green and blue from 0 to 255, uint8.
+            plan: Their plan.
+
+        Returns:
+            As :meth:`prepare_frames`; of an image that is cut the whole and then the tiles.
+
+        Raises:
+            DataError: The input is not such an array.
+        """
+        return prepare(frames_THW3, self.config.image, kind=plan.kind)
 
     def render(
         self,

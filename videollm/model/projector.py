@@ -1,8 +1,9 @@
 """The projector: visual tokens into the width and scale of the language model's word embeddings.
 
-An MLP as in LLaVA-1.5 (Liu et al., arXiv 2310.03744), with a LayerNorm in front, because tokens of merged patches, of
-queries and of memory differ in scale. If asked to, it reads beside each token when that begins and ends, as sines and
-cosines of several periods: a prompt is then spared a written time for each token, and tenths of a second are told.
+An MLP as in LLaVA-1.5 (Liu et al., arXiv 2310.03744), usually with a LayerNorm in front, because tokens of merged
+patches, of queries and of memory differ in scale. If asked to, it reads beside each token when that begins and ends, as
+sines and cosines of several periods: a prompt is then spared a written time for each token, and tenths of a second are
+told.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Projector(nn.Module):
         inner = settings.hidden_size or text_width
         # Start and end, a sine and a cosine of each frequency.
         widths = [token_width + 4 * settings.time_frequencies, *[inner] * (settings.layers - 1), text_width]
-        self.norm = nn.LayerNorm(token_width)
+        self.norm = nn.LayerNorm(token_width) if settings.norm else nn.Identity()
         self.layers = nn.Sequential()
         for index, (before, after) in enumerate(itertools.pairwise(widths)):
             if index:
@@ -49,7 +50,7 @@ class Projector(nn.Module):
         Returns:
             (K, text_width) in the module's dtype.
         """
-        normed: Tensor = self.norm(tokens_KC.to(self.norm.weight.dtype))
+        normed: Tensor = self.norm(tokens_KC.to(next(self.layers.parameters()).dtype))
         if self.settings.time_frequencies:
             assert spans_K2 is not None
             normed = torch.cat([normed, self._times(spans_K2).to(normed.dtype)], dim=-1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..values import FramePlan
-from .budget import Scouting, pool_cells
+from .budget import Scouting
 from .compressor_config import VQConfig
 from .merging import average_groups
 from .quantization import choose_count, quantize
@@ -225,20 +225,21 @@ class MergedSegments:
         """Second, row and column (centres, from 0 to 1) of every patch, float32, (N, 3)."""
         return _positions(self.times_T, *grid)
 
-    def pool(self, counts: Sequence[int], grid: tuple[int, int]) -> MergedSegments:
+    def pool(self, cells: Sequence[tuple[int, int, int]], grid: tuple[int, int]) -> MergedSegments:
         """Averages the cells of a regular grid in each segment; every token must still be one patch.
 
         Args:
-            counts: Cells of each segment, as ``pool_cells`` can make them.
+            cells: Cells of each segment along time, rows and columns.
             grid: Rows and columns of patches of a frame.
         """
-        cells, first = [], 0
-        for (start, past), count in zip(self.runs_S2.tolist(), counts, strict=True):
-            cells.append(first + _cell_of_patch(past - start, *grid, count))
+        counts = [math.prod(sides) for sides in cells]
+        labels, first = [], 0
+        for (start, past), sides, count in zip(self.runs_S2.tolist(), cells, counts, strict=True):
+            labels.append(first + _cell_of_patch((past - start, *grid), sides))
             first += count
         pooled = average_groups(
             self.tokens_MC[None],
-            torch.cat(cells)[None].to(self.tokens_MC.device),
+            torch.cat(labels)[None].to(self.tokens_MC.device),
             first,
             sizes=self.sizes_M[None],
             positions=self.positions_M3[None],
@@ -275,9 +276,9 @@ def _positions(times_T: Tensor, rows: int, columns: int) -> Tensor:
     return torch.cartesian_prod(times_T, row, column).view(-1, 3)
 
 
-def _cell_of_patch(frames: int, rows: int, columns: int, count: int) -> Tensor:
-    """Cell of a grid of ``count`` cells that each patch of a run lies in, int64, (frames·rows·columns,)."""
-    _, high, wide = cells = pool_cells(frames, rows, columns, count)
-    along = [torch.arange(n) * parts // n for n, parts in zip((frames, rows, columns), cells, strict=True)]
+def _cell_of_patch(patches: tuple[int, int, int], cells: tuple[int, int, int]) -> Tensor:
+    """Cell of a regular grid that each patch of a run lies in, int64; both along time, rows and columns."""
+    along = [torch.arange(n) * parts // n for n, parts in zip(patches, cells, strict=True)]
     time, row, column = torch.meshgrid(*along, indexing="ij")
+    _, high, wide = cells
     return ((time * high + row) * wide + column).flatten()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
-from .compressor_config import at_least, check_names
+from .compressor_config import at_least, check_names, true_or_false
 
 #: Mean and standard deviation of red, green and blue that CLIP was trained with.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -60,22 +60,32 @@ class VideoSettings:
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """How a frame becomes the encoder's input: letterboxed to a square, never squashed or cropped.
+    """How a frame becomes the encoder's input.
 
     Attributes:
         size: Side of the square in pixels.
+        fit: ``"letterbox"`` keeps aspect and all of the picture, between two bars; ``"crop"`` (to the square in the
+            middle) and ``"stretch"`` are for published models that were trained so.
+        tiles: Heights and widths in pixels in which an image may be cut into tiles of ``size``, see :mod:`.tiling`;
+            none for images seen as frames of videos are.
+        most_tiles: Images of more patches than so many tiles have are shrunk to that; ``None`` for no limit.
         mean: Mean of red, green and blue (from 0 to 1), which is subtracted.
         std: Standard deviation of red, green and blue, which is divided by.
         fill: Colour of the bars beside the picture, from 0 to 1; the mean, so that they are zero for the encoder.
     """
 
     size: int = 224
+    fit: Literal["letterbox", "crop", "stretch"] = "letterbox"
+    tiles: tuple[tuple[int, int], ...] = ()
+    most_tiles: int | None = None
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     fill: tuple[float, float, float] = CLIP_MEAN
 
     def __post_init__(self) -> None:
         at_least(self, 1, "size")
+        if self.fit not in ("letterbox", "crop", "stretch"):
+            raise ConfigError(f"image.fit must be letterbox, crop or stretch, got {self.fit!r}")
         for name in ("mean", "std", "fill"):
             colour = tuple(float(value) for value in getattr(self, name))
             if len(colour) != 3:
@@ -85,6 +95,18 @@ class ImageSettings:
             object.__setattr__(self, name, colour)
         if min(self.std) <= 0:
             raise ConfigError(f"image.std must be above 0, got {list(self.std)}")
+        object.__setattr__(self, "tiles", tuple((int(high), int(wide)) for high, wide in self.tiles))
+        if any(side < self.size or side % self.size for sides in self.tiles for side in sides):
+            raise ConfigError(
+                f"image.tiles must be multiples of image.size {self.size}, got {list(self.tiles)}"
+            )
+        if self.most_tiles is not None:
+            at_least(self, 1, "most_tiles")
+
+    @property
+    def largest_side(self) -> int:
+        """Most pixels along a side of an image that the encoder can see."""
+        return max([self.size, *(side for sides in self.tiles for side in sides)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +146,7 @@ class ProjectorSettings:
 
     Attributes:
         layers: Linear layers with a GELU between them; 1 is a plain linear map.
+        norm: Whether there is a LayerNorm in front of them.
         hidden_size: Width between the layers; ``None`` for the language model's.
         time_frequencies: Frequencies by which the start and the end second of what a token stands for are written
             beside it, as a sine and a cosine each; 0 leaves the telling of times to the prompt.
@@ -132,6 +155,7 @@ class ProjectorSettings:
     """
 
     layers: int = 2
+    norm: bool = True
     hidden_size: int | None = None
     time_frequencies: int = 0
     shortest_period_s: float = 1.0
@@ -140,6 +164,7 @@ class ProjectorSettings:
     def __post_init__(self) -> None:
         at_least(self, 1, "layers")
         at_least(self, 0, "time_frequencies")
+        true_or_false(self, "projector", "norm")
         if not 0 < self.shortest_period_s < self.longest_period_s:
             raise ConfigError(
                 f"projector.shortest_period_s must be above 0 and below longest_period_s, got "
@@ -282,7 +307,8 @@ def read_settings(kind: type[Settings], name: str, values: Settings | Mapping[st
 
 def write_settings(settings: Any) -> dict[str, Any]:
     """Returns settings as plain JSON types; :func:`read_settings` gives them back exactly."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }
+    return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -50,7 +50,7 @@ def plan_frames(
     if seconds_per_segment is not None and not 0 < seconds_per_segment < math.inf:
         raise ConfigError(f"seconds_per_segment must be a number above 0, got {seconds_per_segment}")
     if info.kind == "image":
-        return FramePlan((0.0,), ((0, 1),), 0.0, 0.0, kind="image")
+        return FramePlan((0.0,), ((0, 1),), 0.0, 0.0, kind="image", size_px=(info.height, info.width))
     start, end = _window(info, start_s, end_s)
     count = min(max(round(fps * (end - start)), 1), max_frames)
     step = (end - start) / count

@@ -1,0 +1,125 @@
+"""Tiny models with random weights, saved by transformers' own classes in the hub's layout, with their tokenizers."""
+
+import json
+
+import sentencepiece
+import torch
+from tokenizers import AddedToken
+from tokenizers.implementations import ByteLevelBPETokenizer
+from transformers import (
+    AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextVideoConfig,
+    LlavaNextVideoForConditionalGeneration,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    Qwen2Config,
+    Qwen2Tokenizer,
+    SiglipVisionConfig,
+)
+
+TEXTS = [
+    "What happens in this video?",
+    "USER: <image> What is on the left? ASSISTANT: a red star",
+    "system user assistant: the man opens the door, and then walks away.",
+] * 20
+
+_TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "image_size": 56,
+    "patch_size": 14,
+}
+_TEXT = {
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+}
+
+
+def save_llama_tokenizer(directory):
+    """A SentencePiece tokenizer as Llama's, with the token for images behind its pieces."""
+    texts = directory / "texts"
+    texts.write_text("\n".join(TEXTS))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(texts),
+        model_prefix=str(directory / "tokenizer"),
+        vocab_size=360,
+        model_type="bpe",
+        byte_fallback=True,
+        minloglevel=2,
+    )
+    settings = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    return _finish(tokenizer, directory)
+
+
+def save_qwen_tokenizer(directory):
+    """A byte-level BPE tokenizer as Qwen2's."""
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(TEXTS, vocab_size=330)
+    bpe.save_model(str(directory))
+    tokenizer = Qwen2Tokenizer(str(directory / "vocab.json"), str(directory / "merges.txt"))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.eos_token = "<|im_end|>"
+    return _finish(tokenizer, directory)
+
+
+def _finish(tokenizer, directory):
+    special = [AddedToken(token, special=True, normalized=False) for token in ("<image>", "<video>")]
+    tokenizer.add_special_tokens({"additional_special_tokens": special}, replace_extra_special_tokens=False)
+    tokenizer.save_pretrained(directory)
+    return tokenizer
+
+
+def save_published(kind, directory, seed=0):
+    """Writes a tiny published checkpoint of a kind and returns transformers' own model."""
+    torch.manual_seed(seed)
+    directory.mkdir()
+    onevision = kind == "llava_onevision"
+    tokenizer = (save_qwen_tokenizer if onevision else save_llama_tokenizer)(directory)
+    image, video = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
+    side = 70 if onevision else 56
+    tiles = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [side, 4 * side]]
+    ids = {"image_token_index": image, "video_token_index": video, "image_grid_pinpoints": tiles}
+    text = {**_TEXT, "vocab_size": len(tokenizer) + 8, "eos_token_id": tokenizer.eos_token_id}
+    match kind:
+        case "llava":
+            config = LlavaConfig(
+                vision_config=CLIPVisionConfig(**_TOWER),
+                text_config=LlamaConfig(**text),
+                image_token_index=image,
+            )
+            model = LlavaForConditionalGeneration(config)
+        case "llava_next_video":
+            config = LlavaNextVideoConfig(
+                vision_config=CLIPVisionConfig(**_TOWER), text_config=LlamaConfig(**text), **ids
+            )
+            model = LlavaNextVideoForConditionalGeneration(config)
+        case "llava_onevision":
+            # An uneven grid, as SigLIP's 27 x 27.
+            tower = SiglipVisionConfig(**(_TOWER | {"image_size": side}))
+            # So few tiles that large pictures are shrunk.
+            config = LlavaOnevisionConfig(
+                vision_config=tower,
+                text_config=Qwen2Config(**text),
+                vision_aspect_ratio="anyres_max_2",
+                **ids,
+            )
+            model = LlavaOnevisionForConditionalGeneration(config)
+    model.eval().save_pretrained(directory)
+    return model

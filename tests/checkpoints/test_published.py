@@ -1,0 +1,174 @@
+"""Published checkpoints in our slots say what transformers' own code says."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from videollm import load_model
+from videollm.cli import app
+from videollm.media import processor_of
+from videollm.values import FramePlan, Message
+
+from .published_models import save_published
+
+KINDS = ("llava", "llava_next_video", "llava_onevision")
+NAMES = ("input_ids", "attention_mask", "visual_tokens")
+QUESTION = [Message("user", "<video>\nWhat is on the left?")]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def both(request, tmp_path_factory):
+    """Transformers' model and ours, of the same files."""
+    directory = tmp_path_factory.mktemp(request.param) / "model"
+    theirs = save_published(request.param, directory)
+    return request.param, theirs, load_model(str(directory), device="cpu")
+
+
+def frames(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 40, 64, 3), dtype=np.uint8)
+
+
+def video_plan(count):
+    segments = tuple((frame, frame + 1) for frame in range(count))
+    return FramePlan(tuple(map(float, range(count))), segments, 0.0, float(count), resolved=True)
+
+
+def their_inputs(kind, model, pixels, input_ids):
+    """What transformers' classes read of a video: LLaVA-1.5 knows images only, one for each frame."""
+    if kind == "llava":
+        return {"pixel_values": pixels, "input_ids": input_ids}
+    ids = input_ids.masked_fill(input_ids == model.config.image_token_id, model.config.video_token_id)
+    return {"pixel_values_videos": pixels[None], "input_ids": ids}
+
+
+def encoded(model, count, seed=0):
+    """A video of random frames: prepared, and encoded by ours."""
+    pixels = processor_of(model).prepare_frames(frames(count, seed))
+    return pixels, model.encode_video(pixels, video_plan(count))
+
+
+def prompt(model, media, messages=QUESTION):
+    return processor_of(model)([messages], [media])
+
+
+def assert_same(ours, theirs, inputs, their_inputs):
+    """Logits within 1e-4, and the same greedy answer."""
+    with torch.no_grad():
+        mine = ours(
+            **{name: inputs[name] for name in ("input_ids", "attention_mask", "visual_tokens")}
+        ).logits
+        their = theirs(**their_inputs).logits
+    torch.testing.assert_close(mine, their, atol=1e-4, rtol=0)
+    how = {"max_new_tokens": 12, "do_sample": False}
+    said = theirs.generate(**their_inputs, **how)
+    answer = ours.generate(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        visual_tokens=inputs["visual_tokens"],
+        **how,
+    )
+    start = inputs["input_ids"].shape[1]
+    assert answer[:, start:].tolist() == said[:, start:].tolist()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_video_is_answered_as_by_transformers(both, count):
+    kind, theirs, ours = both
+    pixels, video = encoded(ours, count)
+    inputs = prompt(ours, [video])
+    assert_same(ours, theirs, inputs, their_inputs(kind, theirs, pixels, inputs["input_ids"]))
+
+
+def test_several_videos_are_answered_as_by_transformers(both):
+    kind, theirs, ours = both
+    (first, one), (second, other) = encoded(ours, 2), encoded(ours, 2, seed=1)
+    inputs = prompt(ours, [one, other], [Message("user", "<video> <video>\nWhich is longer?")])
+    if kind == "llava":
+        their = their_inputs(kind, theirs, torch.cat([first, second]), inputs["input_ids"])
+    else:
+        their = their_inputs(kind, theirs, first, inputs["input_ids"])
+        their["pixel_values_videos"] = torch.stack([first, second])
+    assert_same(ours, theirs, inputs, their)
+
+
+@pytest.mark.parametrize("size", [(40, 64), (150, 60), (33, 90), (100, 100)])
+def test_an_image_is_answered_as_by_transformers(both, size):
+    """Also cut into tiles, for those that do so, with what lies beside the picture left out."""
+    kind, theirs, ours = both
+    picture = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image", size_px=size)
+    pixels = processor_of(ours).prepare(picture[None], plan)
+    image = ours.encode_video(pixels, plan)
+    inputs = prompt(ours, [image])
+    their = {"pixel_values": pixels, "input_ids": inputs["input_ids"]}
+    if kind != "llava":
+        their |= {"pixel_values": pixels[None], "image_sizes": torch.tensor([size])}
+    assert_same(ours, theirs, inputs, their)
+    assert ours.plan_tokens(plan).total == len(image.tokens_KD) == len(image.spans_K2)
+
+
+def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
+    _, _, ours = both
+    videos = [encoded(ours, count)[1] for count in (1, 3)]
+    processor = processor_of(ours)
+    how = {"max_new_tokens": 8, "do_sample": False}
+    batch = processor([QUESTION, QUESTION], [[video] for video in videos])
+    together = ours.generate(**{name: batch[name] for name in NAMES}, **how)[:, batch["input_ids"].shape[1] :]
+    for video, row in zip(videos, together.tolist(), strict=True):
+        inputs = prompt(ours, [video])
+        alone = ours.generate(**{name: inputs[name] for name in NAMES}, **how)[
+            0, inputs["input_ids"].shape[1] :
+        ]
+        assert row[: len(alone)] == alone.tolist()
+
+
+@pytest.mark.parametrize("share", [4, 10, 50])
+def test_fewer_tokens_are_merged_without_training(both, share):
+    _, _, ours = both
+    whole = encoded(ours, 3)[1]
+    budget = max(1, len(whole.tokens_KD) // share)
+    pixels = processor_of(ours).prepare_frames(frames(3))
+    few = ours.encode_video(pixels, video_plan(3), max_visual_tokens=budget)
+    assert len(few.tokens_KD) == sum(few.counts) == ours.plan_tokens(video_plan(3), budget).total <= budget
+    assert torch.isfinite(few.tokens_KD).all()
+    inputs = prompt(ours, [few])
+    assert ours.generate(**{name: inputs[name] for name in NAMES}, max_new_tokens=4).shape[0] == 1
+
+
+def test_a_budget_that_does_not_bind_changes_nothing(both):
+    _, _, ours = both
+    pixels, whole = encoded(ours, 3)
+    same = ours.encode_video(pixels, video_plan(3), max_visual_tokens=len(whole.tokens_KD))
+    assert torch.equal(same.tokens_KD, whole.tokens_KD)
+
+
+def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
+    """Also in shards, and what it does without is named."""
+    kind, theirs, ours = both
+    theirs.save_pretrained(tmp_path / "shards", max_shard_size="60KB")
+    processor_of(ours).tokenizer.save_pretrained(tmp_path / "shards")
+    done = CliRunner().invoke(
+        app, ["import", str(tmp_path / "shards"), "--out", str(tmp_path / "own"), "--json"]
+    )
+    assert done.exit_code == 0, done.stderr
+    imported = json.loads(done.stdout)
+    assert len(list((tmp_path / "own").glob("*.safetensors"))) > 1
+    assert all("vision_tower.head." in name for name in imported["left_out"])
+    assert bool(imported["left_out"]) == (kind == "llava_onevision")
+    again = load_model(str(tmp_path / "own"), device="cpu")
+    for name in (
+        "image",
+        "video",
+        "prompt",
+        "compressor",
+        "projector",
+        "vision_layer",
+        "placeholder_token_id",
+    ):
+        assert getattr(again.config, name) == getattr(ours.config, name)
+    own = again.state_dict()
+    assert all(torch.equal(weight, own[name]) for name, weight in ours.state_dict().items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "shards"]

@@ -1,0 +1,45 @@
+"""What there is to say about one family of published models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a family's checkpoints become ours.
+
+    Attributes:
+        name: What people call it.
+        recognise: Whether a published ``config.json`` is one of this family's.
+        translate: From a published ``config.json`` to the fields of :class:`~videollm.model.VideoLLMConfig`.
+        weights: Patterns of published tensors' names and what they are replaced by; the first that matches counts.
+        unused: Patterns of published tensors that the model does without, as the family's own code does.
+        chat_template: Jinja template of its prompts over messages whose content is text.
+        placeholder: Token that stands for a visual token; the published tokenizers have it as a special one.
+    """
+
+    name: str
+    recognise: Callable[[Mapping[str, Any]], bool]
+    translate: Callable[[Mapping[str, Any]], dict[str, Any]]
+    weights: Sequence[tuple[str, str]]
+    unused: Sequence[str]
+    chat_template: str
+    placeholder: str
+
+    def rename(self, published: str) -> str | None:
+        """Returns our name of a published tensor; ``None`` for one that is known to be of no use.
+
+        Raises:
+            KeyError: No pattern knows the name.
+        """
+        if any(re.match(pattern, published) for pattern in self.unused):
+            return None
+        for pattern, ours in self.weights:
+            name, count = re.subn(pattern, ours, published, count=1)
+            if count:
+                return name
+        raise KeyError(published)

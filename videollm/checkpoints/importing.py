@@ -1,0 +1,142 @@
+"""A published model written as a checkpoint of ours, one file of weights after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ..errors import CheckpointError, ConfigError
+from ..model.configuration import VideoLLMConfig
+from ..model.modeling import VideoLLM
+from .directories import ModelDirectory, find_model
+from .families import Family
+from .loading import load_processor
+from .published import read_file, weight_files
+
+_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What was written.
+
+    Attributes:
+        directory: Where it lies.
+        family: The family that it is of.
+        parameters: Its weights.
+        left_out: Published tensors that the model does without.
+    """
+
+    directory: Path
+    family: str
+    parameters: int
+    left_out: tuple[str, ...]
+
+
+def import_model(source: str | os.PathLike[str], out: Path, *, overwrite: bool = False) -> Import:
+    """Writes a published model as a checkpoint of ours, in the precision it has.
+
+    No more than one file of its weights is in memory at a time. ``out`` appears when it is complete.
+
+    Args:
+        source: Its directory, or its name on the hub.
+        out: Directory of the checkpoint.
+        overwrite: Replace ``out`` if it exists.
+
+    Raises:
+        UnsupportedModelError: There is no such model, or it is of no supported family.
+        ConfigError: ``source`` is one of ours already, or ``out`` exists.
+        CheckpointError: A file is broken, or tensors are missing, unknown or of the wrong shape.
+    """
+    found = find_model(source)
+    if (family := found.family) is None or found.adapter is not None:
+        raise ConfigError(f"{source}: this is a checkpoint of ours already, it can be used as it is")
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} exists; give --overwrite to replace it, or another directory")
+    config = VideoLLMConfig(**found.read_config())
+    partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        written = _write_weights(found, family, config, partial)
+        _write_settings(found, config, partial)
+        if out.exists():
+            shutil.rmtree(out)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Import(out, family.name, *written)
+
+
+def _write_weights(
+    found: ModelDirectory, family: Family, config: VideoLLMConfig, directory: Path
+) -> tuple[int, tuple[str, ...]]:
+    """Writes a file for each published one, and returns the number of weights and what was left out."""
+    wanted = _wanted_shapes(config)
+    files = weight_files(found.base)
+    index: dict[str, str] = {}
+    left_out: list[str] = []
+    parameters = size = 0
+    for number, path in enumerate(files, 1):
+        tensors, unused = read_file(path, family)
+        _check(found.name, tensors, wanted)
+        left_out += unused
+        name = "model.safetensors" if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
+        save_file(
+            {key: tensor.contiguous() for key, tensor in tensors.items()}, directory / name, {"format": "pt"}
+        )
+        index |= dict.fromkeys(tensors, name)
+        parameters += sum(tensor.numel() for tensor in tensors.values())
+        size += sum(tensor.nbytes for tensor in tensors.values())
+        config.dtype = next((tensor.dtype for tensor in tensors.values()), config.dtype)
+    if missing := sorted(wanted.keys() - index.keys()):
+        raise CheckpointError(
+            f"{found.name} does not hold the weights of this model: {len(missing)} missing "
+            f"({', '.join(missing[:_NAMED])}{', …' if len(missing) > _NAMED else ''})"
+        )
+    if len(files) > 1:
+        content = {"metadata": {"total_size": size}, "weight_map": index}
+        (directory / "model.safetensors.index.json").write_text(
+            json.dumps(content, indent=2), encoding="utf-8"
+        )
+    return parameters, tuple(left_out)
+
+
+def _wanted_shapes(config: VideoLLMConfig) -> dict[str, torch.Size]:
+    """Names and shapes of the weights that a checkpoint of this configuration holds."""
+    with torch.device("meta"):
+        model = VideoLLM(config)
+    tied = set(model.all_tied_weights_keys)
+    return {name: weight.shape for name, weight in model.state_dict().items() if name not in tied}
+
+
+def _check(source: str, tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> None:
+    wrong = [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name])}"
+        if name in wanted
+        else f"{name} unexpected"
+        for name, tensor in tensors.items()
+        if wanted.get(name) != tensor.shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{source} does not hold the weights of this model: {'; '.join(wrong[:_NAMED])}"
+            f"{' …' if len(wrong) > _NAMED else ''}"
+        )
+
+
+def _write_settings(found: ModelDirectory, config: Any, directory: Path) -> None:
+    """Configuration, tokenizer, and how answers are drawn; the published card, whose licence holds on."""
+    config.architectures = [VideoLLM.__name__]
+    config.save_pretrained(directory)
+    load_processor(found, config).save_pretrained(directory)
+    for name in ("generation_config.json", "README.md"):
+        if (found.base / name).is_file():
+            shutil.copyfile(found.base / name, directory / name)

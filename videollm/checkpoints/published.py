@@ -1,0 +1,95 @@
+"""A published checkpoint as ours: its configuration translated, its tensors renamed, strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .families import Family
+
+_ONE_FILE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_NAMED = 8
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Returns the files that a published checkpoint's weights lie in.
+
+    Raises:
+        CheckpointError: There are none, or the index names one that is not there.
+    """
+    index = directory / _INDEX
+    if not index.is_file():
+        if (directory / _ONE_FILE).is_file():
+            return [directory / _ONE_FILE]
+        raise CheckpointError(
+            f"{directory}: neither {_ONE_FILE} nor {_INDEX} is there; get the checkpoint again"
+        )
+    try:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(
+            f"{index}: not an index of weights ({error}); get the checkpoint again"
+        ) from error
+    missing = [name for name in names if not (directory / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{directory}: {len(missing)} of {len(names)} files of weights are missing ({missing[0]}); "
+            "get the checkpoint again"
+        )
+    return [directory / name for name in names]
+
+
+def read_weights(directory: Path, family: Family) -> dict[str, Tensor]:
+    """Reads a published checkpoint's tensors under our names; until they are looked at they stay on disk.
+
+    Args:
+        directory: Where it lies.
+        family: What it is one of.
+
+    Raises:
+        CheckpointError: A file is missing or broken, or holds tensors that the family does not have.
+    """
+    return {
+        name: tensor
+        for path in weight_files(directory)
+        for name, tensor in read_file(path, family)[0].items()
+    }
+
+
+def read_file(path: Path, family: Family) -> tuple[dict[str, Tensor], list[str]]:
+    """Reads one file of a published checkpoint.
+
+    Returns:
+        Its tensors under our names, and the published names of those that the model does without.
+
+    Raises:
+        CheckpointError: The file is broken, or holds tensors that the family does not have.
+    """
+    tensors: dict[str, Tensor] = {}
+    unused: list[str] = []
+    unknown: list[str] = []
+    try:
+        with safe_open(path, framework="pt") as file:
+            for published in file.keys():  # noqa: SIM118 - not a mapping
+                try:
+                    name = family.rename(published)
+                except KeyError:
+                    unknown.append(published)
+                    continue
+                if name is None:
+                    unused.append(published)
+                else:
+                    tensors[name] = file.get_tensor(published)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: the file is broken ({error}); get the checkpoint again") from error
+    if unknown:
+        named = ", ".join(sorted(unknown)[:_NAMED])
+        raise CheckpointError(
+            f"{path}: {len(unknown)} tensors are none of {family.name}'s ({named}"
+            f"{', …' if len(unknown) > _NAMED else ''})"
+        )
+    return tensors, unused
