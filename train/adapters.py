@@ -12,7 +12,7 @@ from videollm.model.modeling import VideoLLM
 
 from .tuning_settings import Alignment, Instruction, LoraSettings
 
-_LAYERS = r".*language_model\.model\.layers\..*_proj"
+_LAYERS = r".*language_model\.model\.(?:decoder\.)?layers\..*(?:_proj|fc\d)"
 
 
 def add_adapter(

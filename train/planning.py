@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from videollm.checkpoints.directories import find_model
+from videollm.checkpoints.loading import load_config
 from videollm.errors import ConfigError, UnsupportedModelError
 from videollm.media import ReadOptions
 from videollm.model.budget import plan_tokens
@@ -119,7 +120,7 @@ def look_ahead(settings: Alignment | Instruction, config: Path) -> Outlook:
 
 def _model_config(source: Path, config: Path) -> VideoLLMConfig:
     try:
-        return VideoLLMConfig.from_pretrained(find_model(source).base)
+        return load_config(find_model(source))
     except UnsupportedModelError:
         # Stages lie in folders that are called like their files; their result is in ``final``.
         stage = source.parent if source.name == "final" else source

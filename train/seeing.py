@@ -44,12 +44,12 @@ class Seeing:
     """
 
     def __init__(self, model: VideoLLM) -> None:
-        self._compressor, self._plan_tokens = model.compressor, model.plan_tokens
+        self._model, self._compressor = model, model.compressor
 
     def __call__(self, video: MergedSegments, planned: FramePlan, budget: int | None) -> Seen:
         """Returns a video for a token budget; ``None`` for the full number of tokens."""
-        tokens = self._plan_tokens(planned, budget, merged=video)
-        plan = video.adapt(planned)
+        tokens = self._model.plan_tokens(planned, budget, merged=video)
+        plan = video.adapt(self._model.plan_seen(planned))
         arranged = self._compressor.arrange(video, tokens)
         spans_K2 = self._compressor.token_spans(arranged, tokens, plan)
         return Seen(arranged, tokens, spans_K2, VisualLayout.of(plan, tokens, spans_K2.tolist()))

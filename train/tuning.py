@@ -20,7 +20,7 @@ from torch import nn
 from videollm.checkpoints import load_model
 from videollm.checkpoints.four_bit import keep_unpacked
 from videollm.media import processor_of
-from videollm.model.modeling import VideoLLM
+from videollm.model.modeling import VideoLLM, decoder_layers
 
 from .adapters import add_trained, save_adapter
 from .answers import answer_loss
@@ -94,7 +94,7 @@ class TuningTask:
 
     def blocks(self) -> Sequence[nn.Module]:
         """The language model's layers."""
-        return list(self.model.language_model.model.layers)
+        return list(decoder_layers(self.model))
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy on records held out, or, of a run on clips, mean accuracy over the kinds of the pocket world."""

@@ -8,7 +8,12 @@ from tokenizers import AddedToken
 from tokenizers.implementations import ByteLevelBPETokenizer
 from transformers import (
     AutoTokenizer,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2QFormerConfig,
+    Blip2VisionConfig,
     CLIPVisionConfig,
+    GPT2Tokenizer,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -16,6 +21,7 @@ from transformers import (
     LlavaNextVideoForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
+    OPTConfig,
     Qwen2Config,
     Qwen2Tokenizer,
     SiglipVisionConfig,
@@ -79,6 +85,16 @@ def save_qwen_tokenizer(directory):
     return _finish(tokenizer, directory)
 
 
+def save_opt_tokenizer(directory):
+    """A byte-level BPE tokenizer as OPT's."""
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(TEXTS, vocab_size=330)
+    bpe.save_model(str(directory))
+    ends = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "</s>")
+    tokenizer = GPT2Tokenizer(str(directory / "vocab.json"), str(directory / "merges.txt"), **ends)
+    return _finish(tokenizer, directory)
+
+
 def _finish(tokenizer, directory):
     special = [AddedToken(token, special=True, normalized=False) for token in ("<image>", "<video>")]
     tokenizer.add_special_tokens({"additional_special_tokens": special}, replace_extra_special_tokens=False)
@@ -86,18 +102,46 @@ def _finish(tokenizer, directory):
     return tokenizer
 
 
+_TOKENIZERS = {"llava_onevision": save_qwen_tokenizer, "blip-2": save_opt_tokenizer}
+
+
 def save_published(kind, directory, seed=0):
     """Writes a tiny published checkpoint of a kind and returns transformers' own model."""
     torch.manual_seed(seed)
     directory.mkdir()
     onevision = kind == "llava_onevision"
-    tokenizer = (save_qwen_tokenizer if onevision else save_llama_tokenizer)(directory)
+    tokenizer = _TOKENIZERS.get(kind, save_llama_tokenizer)(directory)
     image, video = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
     side = 70 if onevision else 56
     tiles = [[side, 2 * side], [2 * side, side], [2 * side, 2 * side], [side, 4 * side]]
     ids = {"image_token_index": image, "video_token_index": video, "image_grid_pinpoints": tiles}
     text = {**_TEXT, "vocab_size": len(tokenizer) + 8, "eos_token_id": tokenizer.eos_token_id}
     match kind:
+        case "blip-2":
+            sizes = {
+                "hidden_size": 24,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "intermediate_size": 48,
+            }
+            decoder = OPTConfig(
+                **{name: text[name] for name in ("vocab_size", "hidden_size", "eos_token_id")},
+                ffn_dim=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=512,
+                word_embed_proj_dim=48,
+            )
+            config = Blip2Config(
+                vision_config=Blip2VisionConfig(**_TOWER).to_dict(),
+                qformer_config=Blip2QFormerConfig(**sizes, encoder_hidden_size=32).to_dict(),
+                text_config=decoder.to_dict(),
+                num_query_tokens=8,
+                image_token_index=image,
+            )
+            model = Blip2ForConditionalGeneration(config)
+            # Fresh ones are zeros, which all read the same.
+            torch.nn.init.normal_(model.query_tokens)
         case "llava":
             config = LlavaConfig(
                 vision_config=CLIPVisionConfig(**_TOWER),

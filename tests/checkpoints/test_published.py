@@ -14,7 +14,9 @@ from videollm.values import FramePlan, Message
 
 from .published_models import save_published
 
-KINDS = ("llava", "llava_next_video", "llava_onevision")
+KINDS = ("llava", "llava_next_video", "llava_onevision", "blip-2")
+# What knows images only sees a video as one for each frame.
+OF_IMAGES = ("llava", "blip-2")
 NAMES = ("input_ids", "attention_mask", "visual_tokens")
 QUESTION = [Message("user", "<video>\nWhat is on the left?")]
 
@@ -37,8 +39,8 @@ def video_plan(count):
 
 
 def their_inputs(kind, model, pixels, input_ids):
-    """What transformers' classes read of a video: LLaVA-1.5 knows images only, one for each frame."""
-    if kind == "llava":
+    """What transformers' classes read of a video."""
+    if kind in OF_IMAGES:
         return {"pixel_values": pixels, "input_ids": input_ids}
     ids = input_ids.masked_fill(input_ids == model.config.image_token_id, model.config.video_token_id)
     return {"pixel_values_videos": pixels[None], "input_ids": ids}
@@ -86,7 +88,7 @@ def test_several_videos_are_answered_as_by_transformers(both):
     kind, theirs, ours = both
     (first, one), (second, other) = encoded(ours, 2), encoded(ours, 2, seed=1)
     inputs = prompt(ours, [one, other], [Message("user", "<video> <video>\nWhich is longer?")])
-    if kind == "llava":
+    if kind in OF_IMAGES:
         their = their_inputs(kind, theirs, torch.cat([first, second]), inputs["input_ids"])
     else:
         their = their_inputs(kind, theirs, first, inputs["input_ids"])
@@ -104,7 +106,7 @@ def test_an_image_is_answered_as_by_transformers(both, size):
     image = ours.encode_video(pixels, plan)
     inputs = prompt(ours, [image])
     their = {"pixel_values": pixels, "input_ids": inputs["input_ids"]}
-    if kind != "llava":
+    if kind not in OF_IMAGES:
         their |= {"pixel_values": pixels[None], "image_sizes": torch.tensor([size])}
     assert_same(ours, theirs, inputs, their)
     assert ours.plan_tokens(plan).total == len(image.tokens_KD) == len(image.spans_K2)

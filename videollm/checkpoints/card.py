@@ -11,6 +11,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
+from .families import Family
 
 _CARD = "README.md"
 
@@ -53,8 +54,12 @@ def read_card(directory: Path) -> ModelCard:
     return ModelCard(str(front.get("license", "")), " ".join(paragraphs[0].split()) if paragraphs else "")
 
 
-def count_parameters(directory: Path) -> dict[str, int]:
+def count_parameters(directory: Path, family: Family | None = None) -> dict[str, int]:
     """Counts the weights of each component of a checkpoint from the headers of its files.
+
+    Args:
+        directory: Where it lies.
+        family: What it is one of, if it is a published model.
 
     Returns:
         Numbers by component, the first part of a weight's name, such as ``vision``.
@@ -70,7 +75,11 @@ def count_parameters(directory: Path) -> dict[str, int]:
         try:
             with safe_open(file, framework="np") as weights:
                 for name in weights.keys():  # noqa: SIM118 - not a mapping
-                    counts[name.partition(".")[0]] += math.prod(weights.get_slice(name).get_shape())
+                    ours = name if family is None else family.rename(name)
+                    if ours is not None:
+                        counts[ours.partition(".")[0]] += math.prod(weights.get_slice(name).get_shape())
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{file}: the file is broken ({error}); copy it again") from error
+        except KeyError as error:
+            raise CheckpointError(f"{file}: the tensor {error} is none of this model's") from error
     return dict(counts)

@@ -18,7 +18,7 @@ from ..model.configuration import VideoLLMConfig
 from ..model.modeling import VideoLLM
 from .directories import ModelDirectory, find_model
 from .families import Family
-from .loading import load_processor
+from .loading import load_config, load_processor
 from .published import read_file, weight_files
 
 _NAMED = 8
@@ -61,7 +61,7 @@ def import_model(source: str | os.PathLike[str], out: Path, *, overwrite: bool =
         raise ConfigError(f"{source}: this is a checkpoint of ours already, it can be used as it is")
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists; give --overwrite to replace it, or another directory")
-    config = VideoLLMConfig(**found.read_config())
+    config = load_config(found)
     partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
     partial.mkdir(parents=True)
     try:

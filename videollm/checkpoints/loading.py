@@ -174,7 +174,7 @@ def _load_base(
     try:
         with no_progress_bars():
             if (family := found.family) is not None:
-                options["config"] = VideoLLMConfig(**found.read_config())
+                options["config"] = load_config(found)
                 options["state_dict"] = read_weights(found.base, family)
             model: VideoLLM = VideoLLM.from_pretrained(None if family else found.base, **options)
     except VideoLLMError:
@@ -211,6 +211,20 @@ def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
     inner: Any = adapted.merge_and_unload() if fold else adapted.get_base_model()
     assert isinstance(inner, VideoLLM)
     return inner
+
+
+def load_config(found: ModelDirectory) -> VideoLLMConfig:
+    """Returns a model's configuration, a published one in our terms.
+
+    Raises:
+        CheckpointError: It cannot be read.
+        ConfigError: A setting is out of range.
+        UnsupportedModelError: It is a published one with a setting that is not supported.
+    """
+    if found.family is not None:
+        return VideoLLMConfig(**found.read_config())
+    config: VideoLLMConfig = VideoLLMConfig.from_pretrained(found.base, local_files_only=True)
+    return config
 
 
 def load_processor(found: ModelDirectory, config: VideoLLMConfig) -> VideoLLMProcessor:

@@ -22,6 +22,7 @@ _EXAMPLES = """\b
 Examples:
   videollm info                                   what is installed
   videollm info pocket                            what the built-in model is and sees
+  videollm info --models                          published models that can be used, and what they take
   videollm info clip.mp4 --max-visual-tokens 64   what a video holds, and what it would cost"""
 
 
@@ -33,7 +34,9 @@ def register(app: typer.Typer) -> None:
 def info(
     subject: Annotated[
         str | None,
-        typer.Argument(metavar="VIDEO|MODEL", help="A file, 'pocket' or a checkpoint directory."),
+        typer.Argument(
+            metavar="VIDEO|MODEL", help="A file, 'pocket', a checkpoint directory or a name on the hub."
+        ),
     ] = None,
     model: options.Model = "pocket",
     start: options.Start = None,
@@ -41,19 +44,44 @@ def info(
     fps: options.Fps = None,
     max_frames: options.MaxFrames = None,
     max_visual_tokens: options.MaxVisualTokens = None,
+    models: Annotated[
+        bool, typer.Option("--models", help="List published models that can be used, and what they take.")
+    ] = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Describe a video and its cost, a model, or what is installed."""
+    if models:
+        print_models(as_json=as_json)
+        return
     if subject is None:
         facts = describe_installation()
-    elif subject == "pocket" or Path(subject).is_dir():
+    elif subject == "pocket" or Path(subject).is_dir() or _is_hub_name(subject):
         facts = describe_model(subject)
     else:
         from ..media import ReadOptions
 
         facts = describe_video(subject, model, ReadOptions(start, end, fps, max_frames, max_visual_tokens))
     print(json.dumps(facts, default=str) if as_json else _listed(facts))
+
+
+def print_models(*, as_json: bool) -> None:
+    """Prints published models as a table in Markdown, or as JSON."""
+    from ..checkpoints.catalogue import CATALOGUE, DIAL, receipt
+
+    receipts = [receipt(published) for published in CATALOGUE]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(row) for row in receipts]))
+        return
+    dial = " | ".join("all" if share == 1 else f"1/{round(1 / share)}" for share in DIAL)
+    print(f"| family | model | licence | parameters | GiB in bf16 | in 4 bits | {dial} |")
+    print("|---|---|---|" + "---:|" * (3 + len(DIAL)))
+    for row in receipts:
+        tokens = " | ".join(f"{count:,}" for count in row.tokens_a_minute)
+        print(
+            f"| {row.family} | {row.name} | {row.licence} | {row.parameters / 1e9:.2f} billion | {row.bf16_gib:.1f} | "
+            f"{row.four_bit_gib:.1f} | {tokens} |"
+        )
 
 
 def describe_installation() -> dict[str, Any]:
@@ -83,9 +111,16 @@ def describe_model(name: str) -> dict[str, Any]:
 
     found = find_model(name)
     config, card = found.read_config(), read_card(found.adapter or found.base)
-    counts = count_parameters(found.base)
+    family = found.family
+    if family is not None:
+        from ..checkpoints.loading import load_config
+
+        # A published file leaves out what is usual.
+        config = load_config(found).to_dict()
+    counts = count_parameters(found.base, family)
     return {
         "model": name,
+        **({"family": family.name} if family else {}),
         "directory": found.base,
         **({"adapter": found.adapter} if found.adapter else {}),
         "what_it_sees": card.summary or "its card does not say",
@@ -109,18 +144,22 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
     from ..checkpoints import find_model
     from ..model.budget import plan_tokens
     from ..model.compressor_config import CompressorConfig
+    from ..model.tiling import with_tiles
     from ..video import probe
 
     found = probe(path)
     checkpoint = find_model(model)
-    video, _ = checkpoint.read_reading_settings()
+    video, image = checkpoint.read_reading_settings()
     config = checkpoint.read_config()
     plan = read_options.plan(found, video)
     budget = (
         video.max_visual_tokens if read_options.max_visual_tokens is None else read_options.max_visual_tokens
     )
+    queries = config.get("frame_queries")
     side = config["vision_config"]["image_size"] // config["vision_config"]["patch_size"]
-    tokens = plan_tokens(plan, CompressorConfig.from_dict(config["compressor"]), budget, grid=(side, side))
+    grid = (queries["num_queries"], 1) if queries else (side, side)
+    compressor = CompressorConfig.from_dict(config["compressor"])
+    tokens = plan_tokens(with_tiles(plan, image, grid), compressor, budget, grid=grid, image=image)
     return {
         **dataclasses.asdict(found),
         "plan": {
@@ -134,6 +173,14 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
             "visual_tokens_exact": tokens.exact,
         },
     }
+
+
+def _is_hub_name(subject: str) -> bool:
+    """Whether this is a model's name rather than a file that is missing: ``clips/a.mp4`` has the form of both."""
+    from ..checkpoints.hub import is_hub_name
+
+    path = Path(subject)
+    return is_hub_name(subject) and not path.exists() and not path.suffix[1:].isalnum()
 
 
 def _version(package: str) -> str:

@@ -60,14 +60,13 @@ class Reader:
     @classmethod
     def of_config(cls, name: str, config: VideoLLMConfig, processor: VideoLLMProcessor) -> Reader:
         """Returns how a model of this configuration and processor reads."""
-        side = config.vision_config.image_size // config.vision_config.patch_size
         return cls(
             name=name,
             processor=processor,
             video=config.video,
             image=config.image,
             compressor=config.compressor,
-            grid=(side, side),
+            grid=config.grid,
             context=config.text_config.max_position_embeddings,
         )
 

@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
+    Blip2VisionConfig,
     CLIPVisionConfig,
     PreTrainedConfig,
     SiglipVisionConfig,
@@ -18,6 +19,7 @@ from transformers import (
 from ..errors import ConfigError
 from .compressor_config import CompressorConfig
 from .settings import (
+    FrameQueriesSettings,
     ImageSettings,
     MatchingSettings,
     ProjectorSettings,
@@ -36,7 +38,12 @@ _SETTINGS = {
     "prompt": PromptSettings,
     "projector": ProjectorSettings,
 }
-_OPTIONAL_SETTINGS = {"stem": StemSettings, "matching": MatchingSettings, "temporal": TemporalSettings}
+_OPTIONAL_SETTINGS = {
+    "stem": StemSettings,
+    "matching": MatchingSettings,
+    "temporal": TemporalSettings,
+    "frame_queries": FrameQueriesSettings,
+}
 _HOW_IT_WAS_READ = ("transformers_version", "_name_or_path", "dtype")
 
 
@@ -58,6 +65,7 @@ class VideoLLMConfig(PreTrainedConfig):
         matching: Comparison of neighbouring frames beside the stem, ``MatchingSettings``; ``None`` for none.
         temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for none. Without it, without
             matching and without a stem of several frames, the encoder sees each frame on its own.
+        frame_queries: BLIP-2's Q-Former over single frames, ``FrameQueriesSettings``; ``None`` for none.
     """
 
     model_type: ClassVar[str] = "videollm"
@@ -76,6 +84,7 @@ class VideoLLMConfig(PreTrainedConfig):
     stem: Any = None
     matching: Any = None
     temporal: Any = None
+    frame_queries: Any = None
 
     def __post_init__(self, **others: Any) -> None:
         _refuse_misspelt(others)
@@ -92,10 +101,14 @@ class VideoLLMConfig(PreTrainedConfig):
         self._check()
 
     def _check(self) -> None:
-        if not isinstance(self.vision_config, CLIPVisionConfig | SiglipVisionConfig):
+        if not isinstance(self.vision_config, CLIPVisionConfig | SiglipVisionConfig | Blip2VisionConfig):
             raise ConfigError(
-                "vision_config must be of type clip_vision_model or siglip_vision_model, "
+                "vision_config must be of type clip_vision_model, siglip_vision_model or blip_2_vision_model, "
                 f"got {self.vision_config.model_type}"
+            )
+        if isinstance(self.vision_config, Blip2VisionConfig) != (self.frame_queries is not None):
+            raise ConfigError(
+                "frame_queries go with a vision_config of type blip_2_vision_model, and it with them"
             )
         if self.image.size != self.frame_size:
             strides = "" if self.stem is None else f" times the stem's stride {self.stem.stride}"
@@ -113,6 +126,14 @@ class VideoLLMConfig(PreTrainedConfig):
     def frame_size(self) -> int:
         """Side in pixels of the frames that the encoder takes."""
         return int(self.vision_config.image_size * (1 if self.stem is None else self.stem.stride))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a frame's patches; of queries that stand for them, one column."""
+        if self.frame_queries is not None:
+            return self.frame_queries.num_queries, 1
+        side = self.vision_config.image_size // self.vision_config.patch_size
+        return side, side
 
     @property
     def hidden_size(self) -> int:

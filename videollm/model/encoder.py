@@ -1,6 +1,7 @@
 """The frame encoder: a vision transformer read at an inner layer.
 
-It is CLIP's (Radford et al., arXiv 2103.00020) or SigLIP's (Zhai et al., arXiv 2303.15343), which has no class token.
+It is CLIP's (Radford et al., arXiv 2103.00020) or SigLIP's (Zhai et al., arXiv 2303.15343), which has no class token;
+or the one of BLIP-2, whose last state a Q-Former reads, see :mod:`.frame_queries`.
 
 As in LLaVA and LongVLM, patch features come from a late hidden state rather than the last one, whose patches were never
 trained to mean anything; class tokens of the last hidden states are kept for the global memory.
@@ -24,15 +25,28 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    Blip2VisionConfig,
+    Blip2VisionModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from ..errors import ConfigError
+from .frame_queries import FrameQueries
 from .matching import FrameMatching
-from .settings import MatchingSettings, StemSettings, TemporalSettings
+from .settings import FrameQueriesSettings, MatchingSettings, StemSettings, TemporalSettings
 from .stem import ConvStem, neighbours
 from .temporal import TemporalAttention
 
-VisionConfig: TypeAlias = CLIPVisionConfig | SiglipVisionConfig
+VisionConfig: TypeAlias = CLIPVisionConfig | SiglipVisionConfig | Blip2VisionConfig
+_TOWERS: dict[type, Any] = {
+    CLIPVisionConfig: CLIPVisionModel,
+    SiglipVisionConfig: SiglipVisionModel,
+    Blip2VisionConfig: Blip2VisionModel,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +71,8 @@ class FrameEncoder(nn.Module):
         matching: Comparison of neighbouring frames, added to what the stem gives; ``None`` for none.
         temporal: Temporal attention by the number of the tower's layer that it follows; empty where frames are seen
             one by one.
-        grid: Rows and columns of patches.
+        queries: Queries that read each frame; ``None`` where its patches are given.
+        grid: Rows and columns of patches, or of what stands for them.
         width: Width C of the features.
     """
 
@@ -71,6 +86,7 @@ class FrameEncoder(nn.Module):
         stem: StemSettings | None = None,
         matching: MatchingSettings | None = None,
         temporal: TemporalSettings | None = None,
+        queries: FrameQueriesSettings | None = None,
     ) -> None:
         """Builds the tower with fresh weights.
 
@@ -83,6 +99,7 @@ class FrameEncoder(nn.Module):
             stem: Convolutions in front of the tower; ``None`` for none.
             matching: Comparison of neighbouring frames beside the stem; ``None`` for none.
             temporal: How frames look at one another between the tower's layers; ``None`` if they do not.
+            queries: Queries that read each frame, and stand for its patches; ``None`` for none.
 
         Raises:
             ConfigError: A setting is out of range.
@@ -117,9 +134,10 @@ class FrameEncoder(nn.Module):
         self.width = config.hidden_size
         self.stem = None if stem is None else ConvStem(stem)
         self.matching = None if matching is None else _matching(matching, stem)
-        self.tower: Any = (
-            CLIPVisionModel(config) if isinstance(config, CLIPVisionConfig) else SiglipVisionModel(config)
-        )
+        self.tower: Any = _TOWERS[type(config)](config)
+        self.queries = None if queries is None else FrameQueries(queries, config.hidden_size)
+        if queries is not None:
+            self.grid, self.width = (queries.num_queries, 1), queries.hidden_size
         self._first_patch = int(has_classes)
         self.temporal = nn.ModuleDict()
         if temporal is not None:
@@ -141,12 +159,22 @@ class FrameEncoder(nn.Module):
         frames = frames_T3HW.to(self.tower.dtype)
         lengths = [len(frames)] if lengths is None else lengths
         pictures = self._pictures(frames, lengths)
+        if self.queries is not None:
+            return self._queried(pictures)
         if self.temporal:
             parts = [self._read(self._states(pictures, lengths))]
         else:
             parts = [self._read(self._states_alone(chunk)) for chunk in pictures]
         patches, classes = zip(*parts, strict=True)
         return Patches(torch.cat(patches), torch.cat(classes, dim=1))
+
+    def _queried(self, pictures: Iterable[Tensor]) -> Patches:
+        """What queries read of the last state, its norm and class token included."""
+        assert self.queries is not None
+        read_TQC = torch.cat(
+            [self.queries(self.tower(pixel_values=chunk).last_hidden_state) for chunk in pictures]
+        )
+        return Patches(read_TQC, read_TQC.new_empty(0, len(read_TQC), self.width))
 
     def _pictures(self, frames_T3HW: Tensor, lengths: Sequence[int]) -> Iterator[Tensor]:
         """What the tower looks at, a few frames at a time, (t, F, h, w) each."""

@@ -55,8 +55,12 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The budget cannot be met.
         """
-        seen = with_tiles(plan, self.config.image, self.vision.grid)
+        seen = self.plan_seen(plan)
         return self.compressor.plan_tokens(seen, self._budget(max_visual_tokens), merged=merged)
+
+    def plan_seen(self, plan: FramePlan) -> FramePlan:
+        """Returns the plan of what the encoder sees: the same, but of an image that is cut the whole and its tiles."""
+        return with_tiles(plan, self.config.image, self.vision.grid)
 
     def _budget(self, max_visual_tokens: int | None) -> int | None:
         return self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens
@@ -112,7 +116,7 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The budget cannot be met.
         """
-        plan = with_tiles(plan, self.config.image, self.vision.grid)
+        plan = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.compressor, self.projector):
             compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
             tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
@@ -142,7 +146,7 @@ class VideoEncodingMixin:
         Returns:
             Merged segment tokens, without gradients.
         """
-        plan = with_tiles(plan, self.config.image, self.vision.grid)
+        plan = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.vision):
             patches = self.vision(self._prepared(frames_T3HW, plan))
             return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
@@ -204,7 +208,16 @@ class VideoEncodingMixin:
 
     def _hash(self, tensors: dict[str, Tensor]) -> str:
         config = self.config.to_dict()
-        names = ("image", "compressor", "projector", "vision_layer", "stem", "matching", "temporal")
+        names = (
+            "image",
+            "compressor",
+            "projector",
+            "vision_layer",
+            "stem",
+            "matching",
+            "temporal",
+            "frame_queries",
+        )
         settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         for name, tensor in sorted(tensors.items()):

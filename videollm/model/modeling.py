@@ -32,6 +32,7 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
 from .encoding import VideoEncodingMixin
+from .frame_queries import FrameQueries
 from .kept_logits import kept_logits
 from .matching import FrameMatching
 from .processing import VideoLLMProcessor
@@ -74,6 +75,7 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
             stem=config.stem,
             matching=config.matching,
             temporal=config.temporal,
+            queries=config.frame_queries,
         )
         self.compressor = Compressor(
             config.compressor, encoder_width=self.vision.width, grid=self.vision.grid, image=config.image
@@ -109,6 +111,8 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         """
         if isinstance(module, StemConvolution | FrameMatching):
             module.reset_parameters()
+        elif isinstance(module, FrameQueries):
+            torch.nn.init.normal_(module.query_tokens, std=0.02)
         elif isinstance(module, WholeFrames):
             module.reset_parameters(self.config.hidden_size**-0.5)
         else:
@@ -295,6 +299,13 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         if visual_tokens is not None:
             expanded[1]["visual_tokens"] = visual_tokens
         return expanded
+
+
+def decoder_layers(model: VideoLLM) -> nn.ModuleList:
+    """Returns the language model's layers, first to last."""
+    inner: Any = model.language_model.model
+    layers: nn.ModuleList = getattr(inner, "decoder", inner).layers
+    return layers
 
 
 AutoConfig.register(VideoLLMConfig.model_type, VideoLLMConfig, exist_ok=True)

@@ -192,6 +192,9 @@ class VideoLLMProcessor(ProcessorMixin):
         texts = self._template_texts(messages, add_generation_prompt)
         learnt = [True] * len(messages) if supervise is None else supervise
         writer = PromptWriter(self._encoder, self.config.prompt)
+        first = self.config.prompt.media_first
+        for video in videos if first else ():
+            writer.visual(video)
         waiting = iter(videos)
         for text, message, is_learnt in zip(texts, messages, learnt, strict=False):
             if message.role == "assistant":
@@ -201,9 +204,10 @@ class VideoLLMProcessor(ProcessorMixin):
             for index, part in enumerate(
                 split_marks(message.content) if message.role == "user" else [message.content]
             ):
-                if index:
+                if index and not first:
                     writer.visual(next(waiting))
-                writer.typed(part)
+                # What parts a mark from the text behind it parts nothing where the medium is elsewhere.
+                writer.typed(part.lstrip("\n") if first and index else part)
         writer.template(texts[-1])
         return writer.finish()
 

@@ -118,6 +118,7 @@ class PromptSettings:
         vision_start: Special token in front of a video or image; ``None`` for none.
         vision_end: Special token behind it; ``None`` for none.
         write_times: Whether the times of a video are written.
+        media_first: Whether videos and images stand before the whole conversation instead of at their marks.
         times: Of what: each of the ``"segments"`` is led by its start, such as ``0:04``; or each of the ``"tokens"`` by
             its start and end, ``0:04-0:06``, which suits the codes of a codebook, since they are not in segments.
     """
@@ -127,6 +128,7 @@ class PromptSettings:
     vision_end: str | None = "<|vision_end|>"
     write_times: bool = True
     times: Literal["segments", "tokens"] = "segments"
+    media_first: bool = False
 
     def __post_init__(self) -> None:
         if self.times not in ("segments", "tokens"):
@@ -269,6 +271,39 @@ class MatchingSettings:
             raise ConfigError(f"matching.stride must be even, got {self.stride}")
         if self.frames < 3 or self.frames % 2 == 0:
             raise ConfigError(f"matching.frames must be odd and at least 3, got {self.frames}")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameQueriesSettings:
+    """BLIP-2's Q-Former over single frames, see :mod:`.frame_queries`.
+
+    Attributes:
+        num_queries: Queries, and so the tokens that stand for a frame's patches.
+        hidden_size: Their width.
+        layers: Transformer layers.
+        heads: Attention heads.
+        intermediate_size: Inner width of the feed-forward layers.
+        cross_attention_every: Queries look at the frame in every n-th layer, beginning with the first.
+    """
+
+    num_queries: int = 32
+    hidden_size: int = 768
+    layers: int = 12
+    heads: int = 12
+    intermediate_size: int = 3072
+    cross_attention_every: int = 2
+
+    def __post_init__(self) -> None:
+        at_least(
+            self,
+            1,
+            "num_queries",
+            "hidden_size",
+            "layers",
+            "heads",
+            "intermediate_size",
+            "cross_attention_every",
+        )
 
 
 def _layers(layers: Any) -> tuple[int, ...]:

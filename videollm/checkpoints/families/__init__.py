@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .blip2 import BLIP2
 from .family import Family
 from .llava import LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION
 
-FAMILIES: tuple[Family, ...] = (LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION)
+FAMILIES: tuple[Family, ...] = (LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, BLIP2)
 
 __all__ = ["FAMILIES", "Family", "family_of"]
 

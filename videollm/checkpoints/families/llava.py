@@ -11,14 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import UnsupportedModelError
+from .colours import CLIP_COLOURS, HALF_COLOURS
 from .family import Family
 
-_CLIP_COLOURS = {
-    "mean": (0.48145466, 0.4578275, 0.40821073),
-    "std": (0.26862954, 0.26130258, 0.27577711),
-    "fill": (0.48145466, 0.4578275, 0.40821073),
-}
-_HALF_COLOURS = dict.fromkeys(("mean", "std", "fill"), (0.5, 0.5, 0.5))
 # What transformers takes where a published file leaves a tower out.
 _CLIP_L_336 = {
     "model_type": "clip_vision_model",
@@ -78,7 +73,10 @@ _CHATML = (
 
 
 def _llava(published: Mapping[str, Any]) -> dict[str, Any]:
-    return _common(published, _CLIP_L_336, "llama", frames={}, image={"fit": "crop", **_CLIP_COLOURS})
+    # Trained on single images, with a context of 4,096: what is more than four frames is merged.
+    video = {"max_frames": 16, "max_visual_tokens": 2304}
+    image = {"fit": "crop", **CLIP_COLOURS}
+    return _common(published, _CLIP_L_336, "llama", frames={}, image=image, video=video)
 
 
 def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,8 +84,8 @@ def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
     if mode != "average":
         raise UnsupportedModelError(f"spatial_pool_mode {mode!r} is not supported, only 'average'")
     frames = {"pool": published.get("spatial_pool_stride", 2), "tile_row_end": True}
-    image = {"fit": "crop", "tiles": published.get("image_grid_pinpoints") or _NEXT_SIZES, **_CLIP_COLOURS}
-    return _common(published, _CLIP_L_336, "llama", frames=frames, image=image)
+    image = {"fit": "crop", "tiles": published.get("image_grid_pinpoints") or _NEXT_SIZES, **CLIP_COLOURS}
+    return _common(published, _CLIP_L_336, "llama", frames=frames, image=image, video={"max_frames": 16})
 
 
 def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,8 +96,10 @@ def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
             f"vision_aspect_ratio {most!r} is not supported, only 'anyres_max_' and a number"
         )
     tiles = published.get("image_grid_pinpoints") or _ONEVISION_SIZES
-    image = {"fit": "stretch", "tiles": tiles, "most_tiles": int(most), **_HALF_COLOURS}
-    return _common(published, _SIGLIP_SO400M_384, "qwen2", frames=frames, image=image)
+    image = {"fit": "stretch", "tiles": tiles, "most_tiles": int(most), **HALF_COLOURS}
+    return _common(
+        published, _SIGLIP_SO400M_384, "qwen2", frames=frames, image=image, video={"max_frames": 32}
+    )
 
 
 def _common(
@@ -109,6 +109,7 @@ def _common(
     *,
     frames: dict[str, Any],
     image: dict[str, Any],
+    video: dict[str, Any],
 ) -> dict[str, Any]:
     vision = dict(published.get("vision_config") or usual_vision)
     if vision["model_type"] == "siglip_vision_model":
@@ -124,7 +125,7 @@ def _common(
         "vision_layer": published.get("vision_feature_layer", -2),
         "compressor": {"kind": "frames", "frames": frames},
         "projector": {"layers": 2, "norm": False},
-        "video": {"fps": 1.0, "max_frames": 32, "frames_per_segment": 1, "max_segments": 32},
+        "video": {"fps": 1.0, "frames_per_segment": 1, "max_segments": video["max_frames"], **video},
         "image": {"size": vision["image_size"], **image},
         "prompt": {"placeholder": "<image>", "vision_start": None, "vision_end": None, "write_times": False},
         "placeholder_token_id": published.get("image_token_index", published.get("image_token_id")),

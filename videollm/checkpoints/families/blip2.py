@@ -1,0 +1,83 @@
+"""BLIP-2 (arXiv 2301.12597) with a decoder-only language model, as transformers writes it.
+
+An EVA ViT, a Q-Former of 32 queries that reads each picture, one linear layer. The queries' 32 tokens stand in front of
+the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import UnsupportedModelError
+from .colours import CLIP_COLOURS
+from .family import Family
+
+_EVA_G_224 = {
+    "hidden_size": 1408,
+    "intermediate_size": 6144,
+    "num_hidden_layers": 39,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+}
+_QFORMER = {
+    "hidden_size": ("hidden_size", 768),
+    "layers": ("num_hidden_layers", 12),
+    "heads": ("num_attention_heads", 12),
+    "intermediate_size": ("intermediate_size", 3072),
+    "cross_attention_every": ("cross_attention_frequency", 2),
+}
+
+_WEIGHTS = (
+    (r"^vision_model\.", "vision.tower."),
+    (r"^qformer\.", "vision.queries.qformer."),
+    (r"^query_tokens$", "vision.queries.query_tokens"),
+    (r"^language_projection\.", "projector.layers.0."),
+    (r"^language_model\.", "language_model."),
+)
+_CHAT = (
+    "</s>{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %} {{ message['content'] }}</s>"
+    "{% elif message['role'] == 'user' %}Question: {{ message['content'] }} Answer:"
+    "{% else %}{{ message['content'] }}\n{% endif %}"
+    "{% endfor %}"
+)
+
+
+def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
+    if not published.get("use_decoder_only_language_model", True):
+        raise UnsupportedModelError("BLIP-2 with an encoder-decoder language model (T5) is not supported")
+    qformer = published.get("qformer_config") or {}
+    vision = {**_EVA_G_224, **(published.get("vision_config") or {}), "model_type": "blip_2_vision_model"}
+    queries = {ours: qformer.get(theirs, usual) for ours, (theirs, usual) in _QFORMER.items()}
+    return {
+        "vision_config": vision,
+        "text_config": {"model_type": "opt", **(published.get("text_config") or {})},
+        "vision_layer": -1,
+        "frame_queries": {"num_queries": published.get("num_query_tokens", 32), **queries},
+        "compressor": {"kind": "frames"},
+        "projector": {"layers": 1, "norm": False},
+        # Trained on single images, with a context of 2,048.
+        "video": {"fps": 1.0, "max_frames": 16, "frames_per_segment": 1, "max_segments": 16},
+        "image": {"size": vision["image_size"], "fit": "stretch", **CLIP_COLOURS},
+        "prompt": {
+            "placeholder": "<image>",
+            "vision_start": None,
+            "vision_end": None,
+            "write_times": False,
+            "media_first": True,
+        },
+        "placeholder_token_id": published.get("image_token_index", published.get("image_token_id")),
+    }
+
+
+BLIP2 = Family(
+    "BLIP-2",
+    lambda published: published.get("model_type") == "blip-2",
+    _translate,
+    _WEIGHTS,
+    (r"^vision_model\.embeddings\.position_ids$",),
+    _CHAT,
+    "<image>",
+)
