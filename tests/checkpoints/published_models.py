@@ -33,6 +33,9 @@ TEXTS = [
     "system user assistant: the man opens the door, and then walks away.",
 ] * 20
 
+# Ids of the word embeddings that end rows and frames.
+TARSIER_MARKS = {"image_newline_idx": 320, "image_new_idx": 321}
+
 _TOWER = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -142,7 +145,7 @@ def save_published(kind, directory, seed=0):
             model = Blip2ForConditionalGeneration(config)
             # Fresh ones are zeros, which all read the same.
             torch.nn.init.normal_(model.query_tokens)
-        case "llava":
+        case "llava" | "tarsier":
             config = LlavaConfig(
                 vision_config=CLIPVisionConfig(**_TOWER),
                 text_config=LlamaConfig(**text),
@@ -166,4 +169,8 @@ def save_published(kind, directory, seed=0):
             )
             model = LlavaOnevisionForConditionalGeneration(config)
     model.eval().save_pretrained(directory)
+    if kind == "tarsier":
+        config = json.loads((directory / "config.json").read_text())
+        config |= {"architectures": ["TarsierForConditionalGeneration"], **TARSIER_MARKS}
+        (directory / "config.json").write_text(json.dumps(config))
     return model

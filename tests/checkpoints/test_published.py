@@ -12,7 +12,7 @@ from videollm.cli import app
 from videollm.media import processor_of
 from videollm.values import FramePlan, Message
 
-from .published_models import save_published
+from .published_models import TARSIER_MARKS, save_published
 
 KINDS = ("llava", "llava_next_video", "llava_onevision", "blip-2")
 # What knows images only sees a video as one for each frame.
@@ -174,3 +174,37 @@ def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     own = again.state_dict()
     assert all(torch.equal(weight, own[name]) for name, weight in ours.state_dict().items())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "shards"]
+
+
+def tarsier_logits(model, pixels, input_ids):
+    """Tarsier's own computation, which transformers has no class for, from its paper and configuration.
+
+    Of each frame the second last state of the ViT without its class token, through two linear layers with a GELU
+    between them; behind each row of patches the word embedding of one id, behind each frame that of another.
+    """
+    inner, words = model.model, model.get_input_embeddings().weight
+    seen = inner.vision_tower(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
+    layers = inner.multi_modal_projector
+    projected = layers.linear_2(torch.nn.functional.gelu(layers.linear_1(seen)))
+    side = int(projected.shape[1] ** 0.5)
+    rows = []
+    for frame in projected:
+        for row in frame.split(side):
+            rows += [row, words[TARSIER_MARKS["image_newline_idx"]][None]]
+        rows.append(words[TARSIER_MARKS["image_new_idx"]][None])
+    embedded = model.get_input_embeddings()(input_ids)
+    embedded[input_ids == model.config.image_token_id] = torch.cat(rows)
+    return model.lm_head(inner.language_model(inputs_embeds=embedded).last_hidden_state)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_tarsier_is_answered_as_its_formulas_say(count, tmp_path):
+    theirs = save_published("tarsier", tmp_path / "model")
+    ours = load_model(str(tmp_path / "model"), device="cpu")
+    pixels, video = encoded(ours, count)
+    assert len(video.tokens_KD) == count * (4 * (4 + 1) + 1)
+    inputs = prompt(ours, [video])
+    with torch.no_grad():
+        mine = ours(**{name: inputs[name] for name in NAMES}).logits
+        their = tarsier_logits(theirs, pixels, inputs["input_ids"])
+    torch.testing.assert_close(mine, their, atol=1e-4, rtol=0)

@@ -49,6 +49,16 @@ _QWEN2_7B = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 32_768,
 }
+_OPT_27B = {
+    "model_type": "opt",
+    "vocab_size": 50_304,
+    "hidden_size": 2560,
+    "ffn_dim": 10_240,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "word_embed_proj_dim": 2560,
+    "max_position_embeddings": 2048,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,11 @@ CATALOGUE = (
     Published("llava-hf/llava-1.5-7b-hf", "llama2", {"model_type": "llava", "text_config": _VICUNA_7B}),
     Published("llava-hf/llava-1.5-13b-hf", "llama2", {"model_type": "llava", "text_config": _VICUNA_13B}),
     Published(
+        "omni-research/Tarsier-7b",
+        "apache-2.0",
+        {"model_type": "llava", "image_newline_idx": 32_002, "text_config": _VICUNA_7B},
+    ),
+    Published(
         "llava-hf/LLaVA-NeXT-Video-7B-hf",
         "llama2",
         {"model_type": "llava_next_video", "text_config": _VICUNA_7B},
@@ -84,6 +99,7 @@ CATALOGUE = (
         "apache-2.0",
         {"model_type": "llava_onevision", "text_config": _QWEN2_7B, "vision_feature_layer": -1},
     ),
+    Published("Salesforce/blip2-opt-2.7b", "mit", {"model_type": "blip-2", "text_config": _OPT_27B}),
 )
 
 

@@ -40,7 +40,15 @@ class ModelDirectory:
     @property
     def family(self) -> Family | None:
         """The family of published models that the base belongs to; ``None`` for one of our own."""
-        return family_of(_read_json(self.base / _CONFIG))
+        return family_of(self.read_published())
+
+    def read_published(self) -> dict[str, Any]:
+        """Returns ``config.json`` of the base as it stands in the file.
+
+        Raises:
+            CheckpointError: It cannot be read.
+        """
+        return _read_json(self.base / _CONFIG)
 
     def read_config(self) -> dict[str, Any]:
         """Returns ``config.json`` of the base: as it stands in the file, or a published one in our terms.
@@ -49,7 +57,7 @@ class ModelDirectory:
             CheckpointError: It cannot be read.
             UnsupportedModelError: It is a published one with a setting that is not supported.
         """
-        config = _read_json(self.base / _CONFIG)
+        config = self.read_published()
         family = family_of(config)
         return config if family is None else family.translate(config)
 

@@ -85,7 +85,7 @@ def _write_weights(
     left_out: list[str] = []
     parameters = size = 0
     for number, path in enumerate(files, 1):
-        tensors, unused = read_file(path, family)
+        tensors, unused = read_file(path, family, found.read_published())
         _check(found.name, tensors, wanted)
         left_out += unused
         name = "model.safetensors" if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"

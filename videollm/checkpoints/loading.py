@@ -175,7 +175,7 @@ def _load_base(
         with no_progress_bars():
             if (family := found.family) is not None:
                 options["config"] = load_config(found)
-                options["state_dict"] = read_weights(found.base, family)
+                options["state_dict"] = read_weights(found.base, family, found.read_published())
             model: VideoLLM = VideoLLM.from_pretrained(None if family else found.base, **options)
     except VideoLLMError:
         raise

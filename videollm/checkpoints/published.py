@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -43,12 +45,13 @@ def weight_files(directory: Path) -> list[Path]:
     return [directory / name for name in names]
 
 
-def read_weights(directory: Path, family: Family) -> dict[str, Tensor]:
+def read_weights(directory: Path, family: Family, config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Reads a published checkpoint's tensors under our names; until they are looked at they stay on disk.
 
     Args:
         directory: Where it lies.
         family: What it is one of.
+        config: Its published configuration.
 
     Raises:
         CheckpointError: A file is missing or broken, or holds tensors that the family does not have.
@@ -56,11 +59,11 @@ def read_weights(directory: Path, family: Family) -> dict[str, Tensor]:
     return {
         name: tensor
         for path in weight_files(directory)
-        for name, tensor in read_file(path, family)[0].items()
+        for name, tensor in read_file(path, family, config)[0].items()
     }
 
 
-def read_file(path: Path, family: Family) -> tuple[dict[str, Tensor], list[str]]:
+def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     """Reads one file of a published checkpoint.
 
     Returns:
@@ -92,4 +95,4 @@ def read_file(path: Path, family: Family) -> tuple[dict[str, Tensor], list[str]]
             f"{path}: {len(unknown)} tensors are none of {family.name}'s ({named}"
             f"{', …' if len(unknown) > _NAMED else ''})"
         )
-    return tensors, unused
+    return tensors | family.derive(config, tensors), unused

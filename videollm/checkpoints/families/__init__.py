@@ -11,8 +11,9 @@ from typing import Any
 from .blip2 import BLIP2
 from .family import Family
 from .llava import LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION
+from .tarsier import TARSIER
 
-FAMILIES: tuple[Family, ...] = (LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, BLIP2)
+FAMILIES: tuple[Family, ...] = (TARSIER, LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, BLIP2)
 
 __all__ = ["FAMILIES", "Family", "family_of"]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Family:
         unused: Patterns of published tensors that the model does without, as the family's own code does.
         chat_template: Jinja template of its prompts over messages whose content is text.
         placeholder: Token that stands for a visual token; the published tokenizers have it as a special one.
+        derive: Tensors of ours that are made from others: given the published configuration and one file's tensors
+            under our names.
     """
 
     name: str
@@ -29,6 +34,9 @@ class Family:
     unused: Sequence[str]
     chat_template: str
     placeholder: str
+    derive: Callable[[Mapping[str, Any], Mapping[str, Tensor]], dict[str, Tensor]] = (
+        lambda _published, _tensors: {}
+    )
 
     def rename(self, published: str) -> str | None:
         """Returns our name of a published tensor; ``None`` for one that is known to be of no use.

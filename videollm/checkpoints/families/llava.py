@@ -15,7 +15,7 @@ from .colours import CLIP_COLOURS, HALF_COLOURS
 from .family import Family
 
 # What transformers takes where a published file leaves a tower out.
-_CLIP_L_336 = {
+CLIP_L_336 = {
     "model_type": "clip_vision_model",
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -40,7 +40,7 @@ _NEXT_SIZES = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
 _ONEVISION_SIZES = [[384 * high, 384 * wide] for high in range(1, 7) for wide in range(1, 7)]
 
 # Names have changed over the years: with and without a first ``model.``, with and without ``vision_model.``.
-_WEIGHTS = (
+WEIGHTS = (
     (r"^(?:model\.)?vision_tower\.(?:vision_model\.)?", "vision.tower."),
     (r"^(?:model\.)?multi_modal_projector\.linear_1\.", "projector.layers.0."),
     (r"^(?:model\.)?multi_modal_projector\.linear_2\.", "projector.layers.2."),
@@ -50,13 +50,13 @@ _WEIGHTS = (
     (r"^lm_head\.", "language_model.lm_head."),
 )
 # SigLIP's head pools what is wanted patch by patch; older files of CLIP hold a table of numbers 0, 1, 2 …
-_UNUSED = (
+UNUSED = (
     r"^(?:model\.)?vision_tower\.(?:vision_model\.)?head\.",
     r"^(?:model\.)?vision_tower\.(?:vision_model\.)?embeddings\.position_ids$",
     r".*rotary_emb\.inv_freq$",
 )
 
-_VICUNA = (
+VICUNA = (
     "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] }} "
     "{% elif message['role'] == 'user' %}USER: {{ message['content'] }} "
@@ -76,7 +76,7 @@ def _llava(published: Mapping[str, Any]) -> dict[str, Any]:
     # Trained on single images, with a context of 4,096: what is more than four frames is merged.
     video = {"max_frames": 16, "max_visual_tokens": 2304}
     image = {"fit": "crop", **CLIP_COLOURS}
-    return _common(published, _CLIP_L_336, "llama", frames={}, image=image, video=video)
+    return translate_common(published, CLIP_L_336, "llama", frames={}, image=image, video=video)
 
 
 def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,9 @@ def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
         raise UnsupportedModelError(f"spatial_pool_mode {mode!r} is not supported, only 'average'")
     frames = {"pool": published.get("spatial_pool_stride", 2), "tile_row_end": True}
     image = {"fit": "crop", "tiles": published.get("image_grid_pinpoints") or _NEXT_SIZES, **CLIP_COLOURS}
-    return _common(published, _CLIP_L_336, "llama", frames=frames, image=image, video={"max_frames": 16})
+    return translate_common(
+        published, CLIP_L_336, "llama", frames=frames, image=image, video={"max_frames": 16}
+    )
 
 
 def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,12 +99,12 @@ def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
         )
     tiles = published.get("image_grid_pinpoints") or _ONEVISION_SIZES
     image = {"fit": "stretch", "tiles": tiles, "most_tiles": int(most), **HALF_COLOURS}
-    return _common(
+    return translate_common(
         published, _SIGLIP_SO400M_384, "qwen2", frames=frames, image=image, video={"max_frames": 32}
     )
 
 
-def _common(
+def translate_common(
     published: Mapping[str, Any],
     usual_vision: dict[str, Any],
     usual_text: str,
@@ -111,6 +113,16 @@ def _common(
     image: dict[str, Any],
     video: dict[str, Any],
 ) -> dict[str, Any]:
+    """Translates what the family's configurations have in common.
+
+    Args:
+        published: The published configuration.
+        usual_vision: The vision tower's where that leaves it out.
+        usual_text: Type of the language model where that leaves it out.
+        frames: Layout of whole frames.
+        image: How frames are prepared, besides their size.
+        video: How videos are read, besides one frame a second.
+    """
     vision = dict(published.get("vision_config") or usual_vision)
     if vision["model_type"] == "siglip_vision_model":
         vision["vision_use_head"] = False
@@ -151,10 +163,10 @@ def _of_type(model_type: str) -> Any:
     return lambda published: published.get("model_type") == model_type
 
 
-LLAVA = Family("LLaVA-1.5", _of_type("llava"), _llava, _WEIGHTS, _UNUSED, _VICUNA, "<image>")
+LLAVA = Family("LLaVA-1.5", _of_type("llava"), _llava, WEIGHTS, UNUSED, VICUNA, "<image>")
 LLAVA_NEXT_VIDEO = Family(
-    "LLaVA-NeXT-Video", _of_type("llava_next_video"), _next_video, _WEIGHTS, _UNUSED, _VICUNA, "<image>"
+    "LLaVA-NeXT-Video", _of_type("llava_next_video"), _next_video, WEIGHTS, UNUSED, VICUNA, "<image>"
 )
 LLAVA_ONEVISION = Family(
-    "LLaVA-OneVision", _of_type("llava_onevision"), _onevision, _WEIGHTS, _UNUSED, _CHATML, "<image>"
+    "LLaVA-OneVision", _of_type("llava_onevision"), _onevision, WEIGHTS, UNUSED, _CHATML, "<image>"
 )
