@@ -92,14 +92,18 @@ CATALOGUE = (
     Published(
         "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
         "apache-2.0",
-        {"model_type": "llava_onevision", "text_config": _QWEN2_05B, "vision_feature_layer": -1},
+        {"model_type": "llava_onevision", "text_config": _QWEN2_05B},
     ),
     Published(
         "llava-hf/llava-onevision-qwen2-7b-ov-hf",
         "apache-2.0",
-        {"model_type": "llava_onevision", "text_config": _QWEN2_7B, "vision_feature_layer": -1},
+        {"model_type": "llava_onevision", "text_config": _QWEN2_7B},
     ),
-    Published("Salesforce/blip2-opt-2.7b", "mit", {"model_type": "blip-2", "text_config": _OPT_27B}),
+    Published(
+        "Salesforce/blip2-opt-2.7b",
+        "mit",
+        {"model_type": "blip-2", "image_token_index": 50_265, "text_config": _OPT_27B},
+    ),
 )
 
 
@@ -130,7 +134,7 @@ def receipt(published: Published) -> Receipt:
     """Returns what a published model takes, from its configuration alone."""
     family = family_of(published.config)
     assert family is not None
-    config = VideoLLMConfig(**({"placeholder_token_id": 0} | _known(family.translate(published.config))))
+    config = VideoLLMConfig(**family.translate(published.config))
     with torch.device("meta"):
         model = VideoLLM(config)
     count = sum(weight.numel() for weight in model.parameters())
@@ -144,10 +148,6 @@ def receipt(published: Published) -> Receipt:
         (2 * (count - small) + _BYTES_OF_4BIT * small) / _GIB,
         _tokens_a_minute(model),
     )
-
-
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _tokens_a_minute(model: VideoLLM) -> tuple[int, ...]:

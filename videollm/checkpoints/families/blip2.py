@@ -48,6 +48,11 @@ _CHAT = (
 def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
     if not published.get("use_decoder_only_language_model", True):
         raise UnsupportedModelError("BLIP-2 with an encoder-decoder language model (T5) is not supported")
+    placeholder = published.get("image_token_index", published.get("image_token_id"))
+    if placeholder is None:
+        raise UnsupportedModelError(
+            "its config.json names no image_token_index; newer revisions of BLIP-2 do"
+        )
     qformer = published.get("qformer_config") or {}
     vision = {**_EVA_G_224, **(published.get("vision_config") or {}), "model_type": "blip_2_vision_model"}
     queries = {ours: qformer.get(theirs, usual) for ours, (theirs, usual) in _QFORMER.items()}
@@ -68,7 +73,7 @@ def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
             "write_times": False,
             "media_first": True,
         },
-        "placeholder_token_id": published.get("image_token_index", published.get("image_token_id")),
+        "placeholder_token_id": placeholder,
     }
 
 

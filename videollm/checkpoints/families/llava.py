@@ -8,6 +8,7 @@ the last frame.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import UnsupportedModelError
@@ -15,7 +16,7 @@ from .colours import CLIP_COLOURS, HALF_COLOURS
 from .family import Family
 
 # What transformers takes where a published file leaves a tower out.
-CLIP_L_336 = {
+_CLIP_L_336 = {
     "model_type": "clip_vision_model",
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -72,11 +73,32 @@ _CHATML = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a published configuration may leave out.
+
+    Attributes:
+        vision: The vision tower's.
+        text: Type of the language model.
+        layer: Hidden state that patches are read from.
+        image_id: Id of the placeholder.
+    """
+
+    vision: Mapping[str, Any]
+    text: str
+    layer: int
+    image_id: int
+
+
+USUAL_LLAVA = Usual(_CLIP_L_336, "llama", -2, 32_000)
+_USUAL_NEXT = Usual(_CLIP_L_336, "llama", -2, 32_001)
+_USUAL_ONEVISION = Usual(_SIGLIP_SO400M_384, "qwen2", -1, 151_646)
+
+
 def _llava(published: Mapping[str, Any]) -> dict[str, Any]:
     # Trained on single images, with a context of 4,096: what is more than four frames is merged.
     video = {"max_frames": 16, "max_visual_tokens": 2304}
-    image = {"fit": "crop", **CLIP_COLOURS}
-    return translate_common(published, CLIP_L_336, "llama", frames={}, image=image, video=video)
+    return translate_common(published, USUAL_LLAVA, {}, {"fit": "crop", **CLIP_COLOURS}, video)
 
 
 def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +107,7 @@ def _next_video(published: Mapping[str, Any]) -> dict[str, Any]:
         raise UnsupportedModelError(f"spatial_pool_mode {mode!r} is not supported, only 'average'")
     frames = {"pool": published.get("spatial_pool_stride", 2), "tile_row_end": True}
     image = {"fit": "crop", "tiles": published.get("image_grid_pinpoints") or _NEXT_SIZES, **CLIP_COLOURS}
-    return translate_common(
-        published, CLIP_L_336, "llama", frames=frames, image=image, video={"max_frames": 16}
-    )
+    return translate_common(published, _USUAL_NEXT, frames, image, {"max_frames": 16})
 
 
 def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,16 +119,12 @@ def _onevision(published: Mapping[str, Any]) -> dict[str, Any]:
         )
     tiles = published.get("image_grid_pinpoints") or _ONEVISION_SIZES
     image = {"fit": "stretch", "tiles": tiles, "most_tiles": int(most), **HALF_COLOURS}
-    return translate_common(
-        published, _SIGLIP_SO400M_384, "qwen2", frames=frames, image=image, video={"max_frames": 32}
-    )
+    return translate_common(published, _USUAL_ONEVISION, frames, image, {"max_frames": 32})
 
 
 def translate_common(
     published: Mapping[str, Any],
-    usual_vision: dict[str, Any],
-    usual_text: str,
-    *,
+    usual: Usual,
     frames: dict[str, Any],
     image: dict[str, Any],
     video: dict[str, Any],
@@ -117,16 +133,15 @@ def translate_common(
 
     Args:
         published: The published configuration.
-        usual_vision: The vision tower's where that leaves it out.
-        usual_text: Type of the language model where that leaves it out.
+        usual: What it may leave out.
         frames: Layout of whole frames.
         image: How frames are prepared, besides their size.
         video: How videos are read, besides one frame a second.
     """
-    vision = dict(published.get("vision_config") or usual_vision)
+    vision = dict(published.get("vision_config") or usual.vision)
     if vision["model_type"] == "siglip_vision_model":
         vision["vision_use_head"] = False
-    text = {"model_type": usual_text, **(published.get("text_config") or {})}
+    text = {"model_type": usual.text, **(published.get("text_config") or {})}
     # The head is the whole model's there, and so is the word on whether it is tied; older files say it of the text.
     tied = published.get("tie_word_embeddings", text.get("tie_word_embeddings", False))
     text["tie_word_embeddings"] = tied
@@ -134,13 +149,20 @@ def translate_common(
     return {
         "vision_config": vision,
         "text_config": text,
-        "vision_layer": published.get("vision_feature_layer", -2),
+        "vision_layer": published.get("vision_feature_layer", usual.layer),
         "compressor": {"kind": "frames", "frames": frames},
         "projector": {"layers": 2, "norm": False},
         "video": {"fps": 1.0, "frames_per_segment": 1, "max_segments": video["max_frames"], **video},
         "image": {"size": vision["image_size"], **image},
-        "prompt": {"placeholder": "<image>", "vision_start": None, "vision_end": None, "write_times": False},
-        "placeholder_token_id": published.get("image_token_index", published.get("image_token_id")),
+        "prompt": {
+            "placeholder": "<image>",
+            "vision_start": None,
+            "vision_end": None,
+            "write_times": False,
+        },
+        "placeholder_token_id": published.get(
+            "image_token_index", published.get("image_token_id", usual.image_id)
+        ),
     }
 
 
@@ -155,7 +177,7 @@ def _check(published: Mapping[str, Any], vision: Mapping[str, Any]) -> None:
     for name, value in wanted.items():
         if published.get(name, value) != value:
             raise UnsupportedModelError(f"{name} {published[name]!r} is not supported, only {value!r}")
-    if not isinstance(published.get("vision_feature_layer", -2), int):
+    if not isinstance(published.get("vision_feature_layer", -1), int):
         raise UnsupportedModelError("several vision_feature_layers are not supported, only one")
 
 

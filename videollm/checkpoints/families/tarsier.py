@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .colours import CLIP_COLOURS
 from .family import Family
-from .llava import CLIP_L_336, UNUSED, VICUNA, WEIGHTS, translate_common
+from .llava import UNUSED, USUAL_LLAVA, VICUNA, WEIGHTS, translate_common
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,14 +21,9 @@ _WORDS = "language_model.model.embed_tokens.weight"
 
 
 def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
-    return translate_common(
-        published,
-        CLIP_L_336,
-        "llama",
-        frames={"row_end": True, "frame_end": True},
-        image={"fit": "stretch", **CLIP_COLOURS},
-        video={"max_frames": 8},
-    )
+    frames = {"row_end": True, "frame_end": True}
+    image = {"fit": "stretch", **CLIP_COLOURS}
+    return translate_common(published, USUAL_LLAVA, frames, image, {"max_frames": 8})
 
 
 def _marks(published: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
