@@ -45,8 +45,8 @@ _TOWER = {
     "patch_size": 14,
 }
 _TEXT = {
-    "hidden_size": 48,
-    "intermediate_size": 64,
+    "hidden_size": 64,
+    "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -133,7 +133,7 @@ def save_published(kind, directory, seed=0):
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 max_position_embeddings=512,
-                word_embed_proj_dim=48,
+                word_embed_proj_dim=64,
             )
             config = Blip2Config(
                 vision_config=Blip2VisionConfig(**_TOWER).to_dict(),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from videollm import load_model
 from videollm.cli import app
 from videollm.media import processor_of
+from videollm.model.modeling import decoder_layers
 from videollm.values import FramePlan, Message
 
 from .published_models import TARSIER_MARKS, save_published
@@ -26,7 +27,7 @@ def both(request, tmp_path_factory):
     """Transformers' model and ours, of the same files."""
     directory = tmp_path_factory.mktemp(request.param) / "model"
     theirs = save_published(request.param, directory)
-    return request.param, theirs, load_model(str(directory), device="cpu")
+    return request.param, theirs, load_model(str(directory), device="cpu"), directory
 
 
 def frames(count, seed=0):
@@ -78,14 +79,14 @@ def assert_same(ours, theirs, inputs, their_inputs):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_video_is_answered_as_by_transformers(both, count):
-    kind, theirs, ours = both
+    kind, theirs, ours, _ = both
     pixels, video = encoded(ours, count)
     inputs = prompt(ours, [video])
     assert_same(ours, theirs, inputs, their_inputs(kind, theirs, pixels, inputs["input_ids"]))
 
 
 def test_several_videos_are_answered_as_by_transformers(both):
-    kind, theirs, ours = both
+    kind, theirs, ours, _ = both
     (first, one), (second, other) = encoded(ours, 2), encoded(ours, 2, seed=1)
     inputs = prompt(ours, [one, other], [Message("user", "<video> <video>\nWhich is longer?")])
     if kind in OF_IMAGES:
@@ -99,7 +100,7 @@ def test_several_videos_are_answered_as_by_transformers(both):
 @pytest.mark.parametrize("size", [(40, 64), (150, 60), (33, 90), (100, 100)])
 def test_an_image_is_answered_as_by_transformers(both, size):
     """Also cut into tiles, for those that do so, with what lies beside the picture left out."""
-    kind, theirs, ours = both
+    kind, theirs, ours, _ = both
     picture = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image", size_px=size)
     pixels = processor_of(ours).prepare(picture[None], plan)
@@ -113,7 +114,7 @@ def test_an_image_is_answered_as_by_transformers(both, size):
 
 
 def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
-    _, _, ours = both
+    _, _, ours, _ = both
     videos = [encoded(ours, count)[1] for count in (1, 3)]
     processor = processor_of(ours)
     how = {"max_new_tokens": 8, "do_sample": False}
@@ -129,7 +130,7 @@ def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
 
 @pytest.mark.parametrize("share", [4, 10, 50])
 def test_fewer_tokens_are_merged_without_training(both, share):
-    _, _, ours = both
+    _, _, ours, _ = both
     whole = encoded(ours, 3)[1]
     budget = max(1, len(whole.tokens_KD) // share)
     pixels = processor_of(ours).prepare_frames(frames(3))
@@ -141,15 +142,32 @@ def test_fewer_tokens_are_merged_without_training(both, share):
 
 
 def test_a_budget_that_does_not_bind_changes_nothing(both):
-    _, _, ours = both
+    _, _, ours, _ = both
     pixels, whole = encoded(ours, 3)
     same = ours.encode_video(pixels, video_plan(3), max_visual_tokens=len(whole.tokens_KD))
     assert torch.equal(same.tokens_KD, whole.tokens_KD)
 
 
+def test_the_language_model_is_loaded_in_4_bits(both):
+    """The rest stays as it is."""
+    _, _, ours, directory = both
+    small = load_model(directory, device="cpu", load_in_4bit=True)
+    layer = decoder_layers(small)[0].self_attn.q_proj
+    assert type(layer).__name__ == "Linear4bit"
+    _, video = encoded(ours, 2)
+    _, same = encoded(small, 2)
+    torch.testing.assert_close(same.tokens_KD, video.tokens_KD)
+    inputs = prompt(ours, [video])
+    with torch.no_grad():
+        four, full = (
+            model(**{name: inputs[name] for name in NAMES}).logits.flatten() for model in (small, ours)
+        )
+    assert torch.corrcoef(torch.stack([four, full]))[0, 1] > 0.9
+
+
 def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     """Also in shards, and what it does without is named."""
-    kind, theirs, ours = both
+    kind, theirs, ours, _ = both
     theirs.save_pretrained(tmp_path / "shards", max_shard_size="60KB")
     processor_of(ours).tokenizer.save_pretrained(tmp_path / "shards")
     done = CliRunner().invoke(
