@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,10 +49,14 @@ class Seeing:
     def __call__(self, video: MergedSegments, planned: FramePlan, budget: int | None) -> Seen:
         """Returns a video for a token budget; ``None`` for the full number of tokens."""
         tokens = self._model.plan_tokens(planned, budget, merged=video)
-        plan = video.adapt(self._model.plan_seen(planned))
+        seen = self._model.plan_seen(planned)
+        plan = video.adapt(seen)
         arranged = self._compressor.arrange(video, tokens)
         spans_K2 = self._compressor.token_spans(arranged, tokens, plan)
-        return Seen(arranged, tokens, spans_K2, VisualLayout.of(plan, tokens, spans_K2.tolist()))
+        layout = VisualLayout.of(plan, tokens, spans_K2.tolist())
+        # The prompt may tell of the frames that were looked at, whatever became of them.
+        layout = layout if seen == planned else replace(layout, plan=planned)
+        return Seen(arranged, tokens, spans_K2, layout)
 
 
 def draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:

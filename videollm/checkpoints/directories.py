@@ -91,7 +91,7 @@ def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     name = os.fspath(name_or_directory)
     directory = POCKET if name == "pocket" else Path(name).expanduser()
     if not directory.exists() and is_hub_name(name):
-        directory = fetch(name, _is_own)
+        directory = fetch(name, _is_known)
     if directory == POCKET and not (directory / _CONFIG).is_file():
         raise UnsupportedModelError(
             "pocket: the built-in model's weights are not part of this installation; "
@@ -115,7 +115,7 @@ def _base_of(name: str, adapter: Path) -> Path:
         )
     candidates = [POCKET] if base == "pocket" else [Path(base).expanduser(), adapter / base]
     if is_hub_name(base) and not any(directory.is_dir() for directory in candidates):
-        candidates = [fetch(base, _is_own)]
+        candidates = [fetch(base, _is_known)]
     for directory in candidates:
         if directory.is_dir():
             _check_model_type(name, directory)
@@ -130,13 +130,14 @@ def _check_model_type(name: str, directory: Path) -> None:
     if not (directory / _CONFIG).is_file():
         raise UnsupportedModelError(f"{name}: the directory holds no {_CONFIG}; {_SUPPORTED}")
     config = _read_json(directory / _CONFIG)
-    if not _is_own(config) and family_of(config) is None:
+    if not _is_known(config):
         model_type = config.get("model_type")
         raise UnsupportedModelError(f"{name}: models of type {model_type!r} cannot be loaded; {_SUPPORTED}")
 
 
-def _is_own(config: dict[str, Any]) -> bool:
-    return config.get("model_type") == MODEL_TYPE
+def _is_known(config: dict[str, Any]) -> bool:
+    """Whether a model is one of ours, or of a family of published ones."""
+    return config.get("model_type") == MODEL_TYPE or family_of(config) is not None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

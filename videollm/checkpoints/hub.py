@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UnsupportedModelError
-from .families import family_of
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # Configuration, tokenizer and safetensors; no pickles.
@@ -25,12 +24,12 @@ def is_hub_name(name: str) -> bool:
 
 
 @functools.cache
-def fetch(name: str, is_own: Callable[[dict[str, object]], bool]) -> Path:
+def fetch(name: str, accepts: Callable[[dict[str, object]], bool]) -> Path:
     """Returns the directory of a published model in the hub's cache, fetched if it is not there.
 
     Args:
         name: Such as ``llava-hf/llava-onevision-qwen2-0.5b-ov-hf``.
-        is_own: Whether a configuration is one of this library's own.
+        accepts: Whether a model of this configuration is of use.
 
     Raises:
         UnsupportedModelError: There is no such model, it may not be had, it is of no supported family, or it is not in
@@ -49,7 +48,7 @@ def fetch(name: str, is_own: Callable[[dict[str, object]], bool]) -> Path:
     try:
         # What it is, before gigabytes are fetched.
         config = json.loads(Path(hf_hub_download(name, "config.json")).read_text("utf-8"))
-        if family_of(config) is None and not is_own(config):
+        if not accepts(config):
             raise UnsupportedModelError(
                 f"{name}: models of type {config.get('model_type')!r} are not supported"
             )

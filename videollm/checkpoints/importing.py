@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
 from ..model.configuration import VideoLLMConfig
 from ..model.modeling import VideoLLM
-from .directories import ModelDirectory, find_model
-from .families import Family
+from ..model.processing import VideoLLMProcessor
+from .directories import find_model
 from .loading import load_config, load_processor
 from .published import read_file, weight_files
 
@@ -59,49 +61,94 @@ def import_model(source: str | os.PathLike[str], out: Path, *, overwrite: bool =
     found = find_model(source)
     if (family := found.family) is None or found.adapter is not None:
         raise ConfigError(f"{source}: this is a checkpoint of ours already, it can be used as it is")
+    check_free(out, overwrite=overwrite)
+    published = found.read_published()
+    parts = [partial(read_file, path, family, published) for path in weight_files(found.base)]
+    config = load_config(found)
+    return write_checkpoint(
+        found.name, family.name, parts, config, load_processor(found, config), out, beside=_beside(found.base)
+    )
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Makes sure that ``out`` may be written.
+
+    Raises:
+        ConfigError: It exists.
+    """
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists; give --overwrite to replace it, or another directory")
-    config = load_config(found)
-    partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
+
+
+def write_checkpoint(
+    source: str,
+    family: str,
+    parts: Sequence[Callable[[], tuple[dict[str, Tensor], list[str]]]],
+    config: VideoLLMConfig,
+    processor: VideoLLMProcessor,
+    out: Path,
+    *,
+    beside: Sequence[Path] = (),
+) -> Import:
+    """Writes a checkpoint part by part; it appears when it is complete.
+
+    Args:
+        source: Where it comes from, for messages.
+        family: The family that it is of.
+        parts: Each gives some tensors under our names, and the published names of what is left out.
+        config: Its configuration.
+        processor: Its processor.
+        out: Directory of the checkpoint.
+        beside: Files that are copied as they are.
+
+    Raises:
+        CheckpointError: A part is broken, or tensors are missing or of the wrong shape.
+    """
+    directory = out.with_name(f"{out.name}.partial-{os.getpid()}")
+    directory.mkdir(parents=True)
     try:
-        written = _write_weights(found, family, config, partial)
-        _write_settings(found, config, partial)
+        parameters, left_out = _write_weights(source, parts, config, directory)
+        config.architectures = [VideoLLM.__name__]
+        config.save_pretrained(directory)
+        processor.save_pretrained(directory)
+        for path in beside:
+            shutil.copyfile(path, directory / path.name)
         if out.exists():
             shutil.rmtree(out)
-        partial.rename(out)
+        directory.rename(out)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return Import(out, family.name, *written)
+        shutil.rmtree(directory, ignore_errors=True)
+    return Import(out, family, parameters, left_out)
 
 
 def _write_weights(
-    found: ModelDirectory, family: Family, config: VideoLLMConfig, directory: Path
+    source: str,
+    parts: Sequence[Callable[[], tuple[dict[str, Tensor], list[str]]]],
+    config: Any,
+    directory: Path,
 ) -> tuple[int, tuple[str, ...]]:
-    """Writes a file for each published one, and returns the number of weights and what was left out."""
+    """Writes a file for each part, and returns the number of weights and what was left out."""
     wanted = _wanted_shapes(config)
-    files = weight_files(found.base)
     index: dict[str, str] = {}
     left_out: list[str] = []
     parameters = size = 0
-    for number, path in enumerate(files, 1):
-        tensors, unused = read_file(path, family, found.read_published())
-        _check(found.name, tensors, wanted)
+    for number, read in enumerate(parts, 1):
+        tensors, unused = read()
+        _check(source, tensors, wanted)
         left_out += unused
-        name = "model.safetensors" if len(files) == 1 else f"model-{number:05}-of-{len(files):05}.safetensors"
-        save_file(
-            {key: tensor.contiguous() for key, tensor in tensors.items()}, directory / name, {"format": "pt"}
-        )
+        name = "model.safetensors" if len(parts) == 1 else f"model-{number:05}-of-{len(parts):05}.safetensors"
+        contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        save_file(contiguous, directory / name, {"format": "pt"})
         index |= dict.fromkeys(tensors, name)
         parameters += sum(tensor.numel() for tensor in tensors.values())
         size += sum(tensor.nbytes for tensor in tensors.values())
         config.dtype = next((tensor.dtype for tensor in tensors.values()), config.dtype)
     if missing := sorted(wanted.keys() - index.keys()):
         raise CheckpointError(
-            f"{found.name} does not hold the weights of this model: {len(missing)} missing "
+            f"{source} does not hold the weights of this model: {len(missing)} missing "
             f"({', '.join(missing[:_NAMED])}{', …' if len(missing) > _NAMED else ''})"
         )
-    if len(files) > 1:
+    if len(parts) > 1:
         content = {"metadata": {"total_size": size}, "weight_map": index}
         (directory / "model.safetensors.index.json").write_text(
             json.dumps(content, indent=2), encoding="utf-8"
@@ -117,7 +164,7 @@ def _wanted_shapes(config: VideoLLMConfig) -> dict[str, torch.Size]:
     return {name: weight.shape for name, weight in model.state_dict().items() if name not in tied}
 
 
-def _check(source: str, tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> None:
+def _check(source: str, tensors: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
     wrong = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name])}"
         if name in wanted
@@ -132,11 +179,7 @@ def _check(source: str, tensors: Mapping[str, torch.Tensor], wanted: Mapping[str
         )
 
 
-def _write_settings(found: ModelDirectory, config: Any, directory: Path) -> None:
-    """Configuration, tokenizer, and how answers are drawn; the published card, whose licence holds on."""
-    config.architectures = [VideoLLM.__name__]
-    config.save_pretrained(directory)
-    load_processor(found, config).save_pretrained(directory)
-    for name in ("generation_config.json", "README.md"):
-        if (found.base / name).is_file():
-            shutil.copyfile(found.base / name, directory / name)
+def _beside(directory: Path) -> list[Path]:
+    """How answers are drawn, and the published card, whose licence holds on."""
+    files = [directory / name for name in ("generation_config.json", "README.md")]
+    return [path for path in files if path.is_file()]

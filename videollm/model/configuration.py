@@ -26,6 +26,7 @@ from .settings import (
     PromptSettings,
     StemSettings,
     TemporalSettings,
+    VideoQueriesSettings,
     VideoSettings,
     read_optional_settings,
     read_settings,
@@ -43,6 +44,7 @@ _OPTIONAL_SETTINGS = {
     "matching": MatchingSettings,
     "temporal": TemporalSettings,
     "frame_queries": FrameQueriesSettings,
+    "video_queries": VideoQueriesSettings,
 }
 _HOW_IT_WAS_READ = ("transformers_version", "_name_or_path", "dtype")
 
@@ -66,6 +68,7 @@ class VideoLLMConfig(PreTrainedConfig):
         temporal: Temporal soft attention in the encoder, ``TemporalSettings``; ``None`` for none. Without it, without
             matching and without a stem of several frames, the encoder sees each frame on its own.
         frame_queries: BLIP-2's Q-Former over single frames, ``FrameQueriesSettings``; ``None`` for none.
+        video_queries: Video-LLaMA's over what that gives of all frames, ``VideoQueriesSettings``; ``None`` for none.
     """
 
     model_type: ClassVar[str] = "videollm"
@@ -85,6 +88,7 @@ class VideoLLMConfig(PreTrainedConfig):
     matching: Any = None
     temporal: Any = None
     frame_queries: Any = None
+    video_queries: Any = None
 
     def __post_init__(self, **others: Any) -> None:
         _refuse_misspelt(others)
@@ -110,6 +114,8 @@ class VideoLLMConfig(PreTrainedConfig):
             raise ConfigError(
                 "frame_queries go with a vision_config of type blip_2_vision_model, and it with them"
             )
+        if self.video_queries is not None and self.frame_queries is None:
+            raise ConfigError("video_queries read what frame_queries give: give those too")
         if self.image.size != self.frame_size:
             strides = "" if self.stem is None else f" times the stem's stride {self.stem.stride}"
             raise ConfigError(
@@ -129,7 +135,9 @@ class VideoLLMConfig(PreTrainedConfig):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of a frame's patches; of queries that stand for them, one column."""
+        """Rows and columns of a frame's patches; of queries that stand for them or for a video's, one column."""
+        if self.video_queries is not None:
+            return self.video_queries.queries.num_queries, 1
         if self.frame_queries is not None:
             return self.frame_queries.num_queries, 1
         side = self.vision_config.image_size // self.vision_config.patch_size

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,10 +26,11 @@ from .preprocessing import prepare
 from .projector import Projector
 from .segments import MergedSegments
 from .tiling import with_tiles
+from .video_queries import VideoQueries
 from .whole_frames import WholeFrames, row_spans
 
-#: Names of what visual tokens depend on; a model without layouts of whole frames has all but the last.
-VISUAL_PARTS = ("vision", "compressor", "projector", "whole_frames")
+#: Names of what visual tokens depend on; not every model has the last two.
+VISUAL_PARTS = ("vision", "compressor", "projector", "whole_frames", "video_queries")
 
 
 class VideoEncodingMixin:
@@ -40,6 +42,7 @@ class VideoEncodingMixin:
     compressor: Compressor
     projector: Projector
     whole_frames: WholeFrames
+    video_queries: VideoQueries
     _fingerprint: tuple[object, str] | None = None
 
     def plan_tokens(
@@ -59,7 +62,12 @@ class VideoEncodingMixin:
         return self.compressor.plan_tokens(seen, self._budget(max_visual_tokens), merged=merged)
 
     def plan_seen(self, plan: FramePlan) -> FramePlan:
-        """Returns the plan of what the encoder sees: the same, but of an image that is cut the whole and its tiles."""
+        """Returns the plan of what the compressor gets: the same, with two exceptions.
+
+        Of an image that is cut it is that of the whole and its tiles; where queries read a whole video, of one frame.
+        """
+        if self.config.video_queries is not None:
+            return replace(plan, times_s=plan.times_s[:1], segments=((0, 1),))
         return with_tiles(plan, self.config.image, self.vision.grid)
 
     def _budget(self, max_visual_tokens: int | None) -> int | None:
@@ -116,22 +124,22 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The budget cannot be met.
         """
-        plan = self.plan_seen(plan)
+        seen = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.compressor, self.projector):
-            compressed = self.compressor.compress(merged, plan, self._budget(max_visual_tokens))
+            compressed = self.compressor.compress(merged, seen, self._budget(max_visual_tokens))
             tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
-            token_plan, plan = compressed.token_plan, compressed.plan
+            token_plan = compressed.token_plan
             (tokens,) = self._laid_out([tokens], [token_plan])
         spans_K2 = compressed.spans_K2
         if token_plan.whole_frames is not None:
-            spans_K2 = row_spans(token_plan, plan).to(spans_K2.device)
+            spans_K2 = row_spans(token_plan, compressed.plan).to(spans_K2.device)
         return EncodedVideo(
             tokens_KD=tokens,
             spans_K2=spans_K2.float(),
             counts=token_plan.counts,
-            segment_spans_s=token_plan.spans_s(plan),
+            segment_spans_s=token_plan.spans_s(compressed.plan),
             memory=token_plan.memory,
-            plan=plan,
+            plan=compressed.plan if seen == plan else plan,
             fingerprint=self.fingerprint(),
             source=source,
         )
@@ -148,8 +156,11 @@ class VideoEncodingMixin:
         """
         plan = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.vision):
-            patches = self.vision(self._prepared(frames_T3HW, plan))
-            return self.compressor.merge_only(patches.patches_TPC, patches.cls_LTC, plan)
+            seen = self.vision(self._prepared(frames_T3HW, plan))
+            patches_TPC = seen.patches_TPC
+            if self.config.video_queries is not None:
+                patches_TPC = self.video_queries(patches_TPC)
+            return self.compressor.merge_only(patches_TPC, seen.cls_LTC[:, : len(patches_TPC)], plan)
 
     def project_segments(
         self,
@@ -187,7 +198,7 @@ class VideoEncodingMixin:
     @property
     def visual_parts(self) -> tuple[str, ...]:
         """Names of the parts that visual tokens depend on; in 4 or 8 bits they stay in full precision."""
-        return VISUAL_PARTS if self.config.compressor.keeps_frames else VISUAL_PARTS[:-1]
+        return tuple(part for part in VISUAL_PARTS if hasattr(self, part))
 
     def fingerprint(self) -> str:
         """Returns a hash of all that visual tokens depend on: weights and settings of the visual part.
@@ -217,6 +228,7 @@ class VideoEncodingMixin:
             "matching",
             "temporal",
             "frame_queries",
+            "video_queries",
         )
         settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)

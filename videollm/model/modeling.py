@@ -39,6 +39,7 @@ from .processing import VideoLLMProcessor
 from .projector import Projector
 from .stem import StemConvolution
 from .strictness import refuse_other_weights
+from .video_queries import VideoQueries
 from .whole_frames import WholeFrames
 
 
@@ -47,6 +48,7 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
 
     Attributes:
         vision: Frames to patch features.
+        video_queries: Patch features of all frames to those of a whole video; only where the configuration has them.
         compressor: Patch features of a video to few tokens.
         projector: Those tokens into the language model's width.
         whole_frames: Layout of whole frames; only where the compressor's kind is ``"frames"``.
@@ -77,15 +79,17 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
             temporal=config.temporal,
             queries=config.frame_queries,
         )
+        if config.video_queries is not None:
+            self.video_queries = VideoQueries(config.video_queries, self.vision.width)
         self.compressor = Compressor(
-            config.compressor, encoder_width=self.vision.width, grid=self.vision.grid, image=config.image
+            config.compressor, encoder_width=self.vision.width, grid=config.grid, image=config.image
         )
         self.projector = Projector(
             config.projector, token_width=self.compressor.width, text_width=config.hidden_size
         )
         if config.compressor.keeps_frames:
             self.whole_frames = WholeFrames(
-                config.compressor.frames, grid=self.vision.grid, width=config.hidden_size
+                config.compressor.frames, grid=config.grid, width=config.hidden_size
             )
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.processor: VideoLLMProcessor | None = None

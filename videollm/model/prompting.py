@@ -214,6 +214,7 @@ class PromptWriter:
             DataError: The times of tokens are to be written, and the layout does not know them.
         """
         prompt = self.prompt
+        self.template(prompt.text_before)
         self._special(prompt.vision_start)
         self._places(video.memory)
         timed = prompt.write_times and video.plan.kind == "video"
@@ -226,6 +227,10 @@ class PromptWriter:
                     self.cut()
                 self._places(count)
         self._special(prompt.vision_end)
+        if video.plan.kind == "video":
+            seconds = ", ".join(f"{time:.1f}" for time in video.plan.times_s)
+            frames = str(video.plan.frame_count)
+            self.template(prompt.text_behind.replace("{frames}", frames).replace("{seconds}", seconds))
 
     def _timed_tokens(self, video: Layout) -> None:
         spans = video.token_spans_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
@@ -118,6 +118,8 @@ class PromptSettings:
         vision_start: Special token in front of a video or image; ``None`` for none.
         vision_end: Special token behind it; ``None`` for none.
         write_times: Whether the times of a video are written.
+        text_before: Text in front of a video or image.
+        text_behind: Text behind a video; ``{frames}`` is its number of frames, ``{seconds}`` their times.
         media_first: Whether videos and images stand before the whole conversation instead of at their marks.
         times: Of what: each of the ``"segments"`` is led by its start, such as ``0:04``; or each of the ``"tokens"`` by
             its start and end, ``0:04-0:06``, which suits the codes of a codebook, since they are not in segments.
@@ -129,6 +131,8 @@ class PromptSettings:
     write_times: bool = True
     times: Literal["segments", "tokens"] = "segments"
     media_first: bool = False
+    text_before: str = ""
+    text_behind: str = ""
 
     def __post_init__(self) -> None:
         if self.times not in ("segments", "tokens"):
@@ -303,6 +307,27 @@ class FrameQueriesSettings:
             "heads",
             "intermediate_size",
             "cross_attention_every",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VideoQueriesSettings:
+    """Video-LLaMA's Q-Former over the tokens of all frames, see :mod:`.video_queries`.
+
+    Attributes:
+        frames: Frames that there is a learned vector for.
+        queries: Sizes of its Q-Former; also accepted as a mapping.
+    """
+
+    frames: int = 32
+    queries: FrameQueriesSettings = field(
+        default_factory=lambda: FrameQueriesSettings(layers=2, cross_attention_every=1)
+    )
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "frames")
+        object.__setattr__(
+            self, "queries", read_settings(FrameQueriesSettings, "video_queries.queries", self.queries)
         )
 
 

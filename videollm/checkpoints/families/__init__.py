@@ -15,7 +15,7 @@ from .tarsier import TARSIER
 
 FAMILIES: tuple[Family, ...] = (TARSIER, LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, BLIP2)
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["BLIP2", "FAMILIES", "Family", "family_of"]
 
 
 def family_of(config: Mapping[str, Any]) -> Family | None:

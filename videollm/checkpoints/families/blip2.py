@@ -53,19 +53,14 @@ def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
         raise UnsupportedModelError(
             "its config.json names no image_token_index; newer revisions of BLIP-2 do"
         )
-    qformer = published.get("qformer_config") or {}
-    vision = {**_EVA_G_224, **(published.get("vision_config") or {}), "model_type": "blip_2_vision_model"}
-    queries = {ours: qformer.get(theirs, usual) for ours, (theirs, usual) in _QFORMER.items()}
     return {
-        "vision_config": vision,
+        **translate_vision(published),
         "text_config": {"model_type": "opt", **(published.get("text_config") or {})},
         "vision_layer": -1,
-        "frame_queries": {"num_queries": published.get("num_query_tokens", 32), **queries},
         "compressor": {"kind": "frames"},
         "projector": {"layers": 1, "norm": False},
         # Trained on single images, with a context of 2,048.
         "video": {"fps": 1.0, "max_frames": 16, "frames_per_segment": 1, "max_segments": 16},
-        "image": {"size": vision["image_size"], "fit": "stretch", **CLIP_COLOURS},
         "prompt": {
             "placeholder": "<image>",
             "vision_start": None,
@@ -74,6 +69,18 @@ def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
             "media_first": True,
         },
         "placeholder_token_id": placeholder,
+    }
+
+
+def translate_vision(published: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that tell of the ViT, the Q-Former behind it and how pictures are prepared."""
+    qformer = published.get("qformer_config") or {}
+    vision = {**_EVA_G_224, **(published.get("vision_config") or {}), "model_type": "blip_2_vision_model"}
+    queries = {ours: qformer.get(theirs, usual) for ours, (theirs, usual) in _QFORMER.items()}
+    return {
+        "vision_config": vision,
+        "frame_queries": {"num_queries": published.get("num_query_tokens", 32), **queries},
+        "image": {"size": vision["image_size"], "fit": "stretch", **CLIP_COLOURS},
     }
 
 
