@@ -124,7 +124,15 @@ def _tokenizer(directory: Path) -> Any:
 
 
 def _ask(name: str, model: Path, folder: Path) -> Run:
-    question: list[str | Path] = ["-m", "videollm", "ask", folder / "clip.mp4", "What happens?", "--model", model]
+    question: list[str | Path] = [
+        "-m",
+        "videollm",
+        "ask",
+        folder / "clip.mp4",
+        "What happens?",
+        "--model",
+        model,
+    ]
     settings = [
         "--dtype",
         "bfloat16",

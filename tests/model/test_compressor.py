@@ -345,7 +345,7 @@ def test_a_compressor_by_content_keeps_its_promises(plan, kind, budget, method):
     with torch.no_grad():
         compressed = compressor(*inputs_for(plan), plan, budget)
     bound = compressor.plan_tokens(plan, budget)
-    assert bound.exact == (kind == "none")
+    assert bound.exact == (kind == "none" or bound.whole_frames is not None)
     assert compressed.token_plan.exact
     assert len(compressed.tokens_KD) == compressed.token_plan.total <= bound.total
     assert compressed.sizes_K.sum().item() == pytest.approx(plan.frame_count * 12, rel=1e-4)

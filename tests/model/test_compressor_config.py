@@ -26,7 +26,7 @@ def test_settings_survive_json(kind):
     [
         (
             {"kind": "vqq"},
-            "kind must be one of merge.qformer, merge, vq, merge.vq, qformer, pool, none, got 'vqq'",
+            "kind must be one of merge.qformer, merge, vq, merge.vq, qformer, pool, frames, none, got 'vqq'",
         ),
         ({"merge_method": "k"}, "merge_method must be one of bipartite, kmeans, got 'k'"),
         ({"segments": "x"}, "segments must be one of plan, content, got 'x'"),

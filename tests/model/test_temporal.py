@@ -244,9 +244,11 @@ def test_tokens_without_a_frame_or_of_a_wrong_shape_are_refused(shape, message):
         make_attention()(torch.zeros(shape))
 
 
-def test_it_is_off_by_default_and_in_a_checkpoint_that_does_not_know_it(make_config, model):
-    assert "temporal" not in json.loads((POCKET / "config.json").read_text("utf-8"))
-    assert VideoLLMConfig.from_pretrained(POCKET).temporal is None
+def test_it_is_off_by_default_and_in_a_checkpoint_that_does_not_know_it(make_config, model, tmp_path):
+    older = json.loads((POCKET / "config.json").read_text("utf-8"))
+    del older["temporal"]
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert VideoLLMConfig.from_pretrained(tmp_path).temporal is None
     assert make_config().temporal is None
     assert not any("temporal" in name for name in model.state_dict())
     with pytest.raises(ConfigError, match="temporal settings must be a mapping, got True"):

@@ -7,6 +7,7 @@ import torch
 from transformers import BitsAndBytesConfig
 
 from videollm.model import VideoLLM
+from videollm.model.encoding import VISUAL_PARTS
 from videollm.values import Message
 
 QUESTION = [Message("user", "<video>\nWhat does the red star do?")]
@@ -109,7 +110,7 @@ def test_it_loads_quantised_with_the_visual_part_in_full(make_model, noise, plan
         text_config={"hidden_size": 64, "intermediate_size": 128, "tie_word_embeddings": False}
     )
     model.save_pretrained(tmp_path)
-    skipped = [*VideoLLM.visual_parts, "language_model.lm_head"]
+    skipped = [*VISUAL_PARTS, "language_model.lm_head"]
     options = {"load_in_4bit": True} if bits == 4 else {"load_in_8bit": True}
     quantised = VideoLLM.from_pretrained(
         tmp_path, quantization_config=BitsAndBytesConfig(**options, llm_int8_skip_modules=skipped)

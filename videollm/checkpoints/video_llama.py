@@ -95,7 +95,9 @@ def import_video_llama(
     if not tokenizer.chat_template:
         tokenizer.chat_template = _VICUNA_V0
     add_prompt_tokens(tokenizer, config.prompt)
-    config.placeholder_token_id = tokenizer.convert_tokens_to_ids(_PLACEHOLDER)
+    placeholder = tokenizer.convert_tokens_to_ids(_PLACEHOLDER)
+    assert isinstance(placeholder, int)
+    config.placeholder_token_id = placeholder
     config.text_config.vocab_size = max(config.text_config.vocab_size, len(tokenizer))
     parts: list[Callable[[], tuple[dict[str, Tensor], list[str]]]] = [
         lambda: (tensors, left_out),

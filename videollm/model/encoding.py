@@ -190,10 +190,13 @@ class VideoEncodingMixin:
 
     def _laid_out(self, videos: Sequence[Tensor], token_plans: Sequence[TokenPlan]) -> list[Tensor]:
         """Projected tokens as rows of the prompt: the same, unless whole frames are given as a model was trained."""
-        return [
-            tokens if plan.whole_frames is None else self.whole_frames(tokens, plan.whole_frames)
-            for tokens, plan in zip(videos, token_plans, strict=True)
-        ]
+        rows = []
+        for tokens, plan in zip(videos, token_plans, strict=True):
+            if plan.whole_frames is not None:
+                memory, frames = tokens[: plan.memory], tokens[plan.memory :]
+                tokens = torch.cat([memory, self.whole_frames(frames, plan.whole_frames)])
+            rows.append(tokens)
+        return rows
 
     @property
     def visual_parts(self) -> tuple[str, ...]:

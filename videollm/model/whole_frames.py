@@ -92,11 +92,12 @@ def row_spans(token_plan: TokenPlan, plan: FramePlan) -> Tensor:
 
     Args:
         token_plan: How many rows each segment takes.
-        plan: The frame plan; what ends the whole video is counted to its last frame.
+        plan: The frame plan; what ends the whole video is counted to its last frame, memory to all of it.
     """
     frames = tuple((frame, frame + 1) for frame in range(plan.frame_count))
     spans_T2 = torch.tensor(replace(plan, segments=frames).spans_s, dtype=torch.float32)
-    rows = token_plan.total // plan.frame_count
-    counts = torch.full((plan.frame_count,), rows)
-    counts[-1] += token_plan.total - rows * plan.frame_count
-    return spans_T2.repeat_interleave(counts, dim=0)
+    total = sum(token_plan.counts)
+    counts = torch.full((plan.frame_count,), total // plan.frame_count)
+    counts[-1] += total % plan.frame_count
+    video_2 = torch.stack([spans_T2[0, 0], spans_T2[-1, 1]])
+    return torch.cat([video_2.expand(token_plan.memory, 2), spans_T2.repeat_interleave(counts, dim=0)])
