@@ -51,6 +51,8 @@ _TEXT = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 2048,
+    # Wide enough that the likeliest word is no matter of rounding.
+    "initializer_range": 0.2,
 }
 
 
@@ -134,6 +136,7 @@ def save_published(kind, directory, seed=0):
                 num_attention_heads=4,
                 max_position_embeddings=512,
                 word_embed_proj_dim=64,
+                init_std=0.2,
             )
             config = Blip2Config(
                 vision_config=Blip2VisionConfig(**_TOWER).to_dict(),

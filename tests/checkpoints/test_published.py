@@ -27,7 +27,7 @@ def both(request, tmp_path_factory):
     """Transformers' model and ours, of the same files."""
     directory = tmp_path_factory.mktemp(request.param) / "model"
     theirs = save_published(request.param, directory)
-    return request.param, theirs, load_model(str(directory), device="cpu"), directory
+    return request.param, theirs, load_model(str(directory), device="cpu")
 
 
 def frames(count, seed=0):
@@ -65,7 +65,8 @@ def assert_same(ours, theirs, inputs, their_inputs):
         ).logits
         their = theirs(**their_inputs).logits
     torch.testing.assert_close(mine, their, atol=1e-4, rtol=0)
-    how = {"max_new_tokens": 12, "do_sample": False}
+    # Ours never writes the placeholder of visual tokens, which nothing would stand for.
+    how = {"max_new_tokens": 12, "do_sample": False, "suppress_tokens": [ours.config.placeholder_token_id]}
     said = theirs.generate(**their_inputs, **how)
     answer = ours.generate(
         input_ids=inputs["input_ids"],
@@ -79,14 +80,14 @@ def assert_same(ours, theirs, inputs, their_inputs):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_video_is_answered_as_by_transformers(both, count):
-    kind, theirs, ours, _ = both
+    kind, theirs, ours = both
     pixels, video = encoded(ours, count)
     inputs = prompt(ours, [video])
     assert_same(ours, theirs, inputs, their_inputs(kind, theirs, pixels, inputs["input_ids"]))
 
 
 def test_several_videos_are_answered_as_by_transformers(both):
-    kind, theirs, ours, _ = both
+    kind, theirs, ours = both
     (first, one), (second, other) = encoded(ours, 2), encoded(ours, 2, seed=1)
     inputs = prompt(ours, [one, other], [Message("user", "<video> <video>\nWhich is longer?")])
     if kind in OF_IMAGES:
@@ -97,10 +98,10 @@ def test_several_videos_are_answered_as_by_transformers(both):
     assert_same(ours, theirs, inputs, their)
 
 
-@pytest.mark.parametrize("size", [(40, 64), (150, 60), (33, 90), (100, 100)])
+@pytest.mark.parametrize("size", [(40, 64), (150, 60)])
 def test_an_image_is_answered_as_by_transformers(both, size):
     """Also cut into tiles, for those that do so, with what lies beside the picture left out."""
-    kind, theirs, ours, _ = both
+    kind, theirs, ours = both
     picture = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image", size_px=size)
     pixels = processor_of(ours).prepare(picture[None], plan)
@@ -114,7 +115,7 @@ def test_an_image_is_answered_as_by_transformers(both, size):
 
 
 def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
-    _, _, ours, _ = both
+    _, _, ours = both
     videos = [encoded(ours, count)[1] for count in (1, 3)]
     processor = processor_of(ours)
     how = {"max_new_tokens": 8, "do_sample": False}
@@ -128,29 +129,32 @@ def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
         assert row[: len(alone)] == alone.tolist()
 
 
-@pytest.mark.parametrize("share", [4, 10, 50])
-def test_fewer_tokens_are_merged_without_training(both, share):
-    _, _, ours, _ = both
-    whole = encoded(ours, 3)[1]
-    budget = max(1, len(whole.tokens_KD) // share)
-    pixels = processor_of(ours).prepare_frames(frames(3))
-    few = ours.encode_video(pixels, video_plan(3), max_visual_tokens=budget)
-    assert len(few.tokens_KD) == sum(few.counts) == ours.plan_tokens(video_plan(3), budget).total <= budget
-    assert torch.isfinite(few.tokens_KD).all()
+def test_fewer_tokens_are_merged_without_training(both):
+    _, _, ours = both
+    pixels, whole = encoded(ours, 3)
+    for share in (4, 10, 50):
+        budget = max(1, len(whole.tokens_KD) // share)
+        few = ours.encode_video(pixels, video_plan(3), max_visual_tokens=budget)
+        assert (
+            len(few.tokens_KD) == sum(few.counts) == ours.plan_tokens(video_plan(3), budget).total <= budget
+        )
+        assert torch.isfinite(few.tokens_KD).all()
     inputs = prompt(ours, [few])
     assert ours.generate(**{name: inputs[name] for name in NAMES}, max_new_tokens=4).shape[0] == 1
 
 
 def test_a_budget_that_does_not_bind_changes_nothing(both):
-    _, _, ours, _ = both
+    _, _, ours = both
     pixels, whole = encoded(ours, 3)
     same = ours.encode_video(pixels, video_plan(3), max_visual_tokens=len(whole.tokens_KD))
     assert torch.equal(same.tokens_KD, whole.tokens_KD)
 
 
-def test_the_language_model_is_loaded_in_4_bits(both):
+def test_the_language_model_is_loaded_in_4_bits(tmp_path):
     """The rest stays as it is."""
-    _, _, ours, directory = both
+    directory = tmp_path / "model"
+    save_published("llava_onevision", directory)
+    ours = load_model(directory, device="cpu")
     small = load_model(directory, device="cpu", load_in_4bit=True)
     layer = decoder_layers(small)[0].self_attn.q_proj
     assert type(layer).__name__ == "Linear4bit"
@@ -167,7 +171,7 @@ def test_the_language_model_is_loaded_in_4_bits(both):
 
 def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     """Also in shards, and what it does without is named."""
-    kind, theirs, ours, _ = both
+    kind, theirs, ours = both
     theirs.save_pretrained(tmp_path / "shards", max_shard_size="60KB")
     processor_of(ours).tokenizer.save_pretrained(tmp_path / "shards")
     done = CliRunner().invoke(

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from videollm.checkpoints import load_model
+from videollm_train.checkpoint import load_newest_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -139,16 +140,15 @@ def without_its_end(run, copy):
 def test_two_processes_that_share_one_model_learn_the_same_and_go_on_where_one_stopped(
     alone, config, tmp_path
 ):
-    """And one goes on where they stopped: checkpoints hold whole tensors, whoever wrote them."""
+    """And their checkpoints hold what one's hold: whole tensors."""
     out = tmp_path / "shared"
     assert start(*TORCHRUN, *command(config, out, *PLAIN, "sharded=true")).wait() == 0
     assert_learnt_alike(out, alone)
     by_two = without_its_end(alone, tmp_path / "by_two")
     assert start(*TORCHRUN, *command(config, by_two, *PLAIN, "sharded=true"), "--resume").wait() == 0
     assert_learnt_alike(by_two, alone)
-    by_one = without_its_end(out, tmp_path / "by_one")
-    assert start(*command(config, by_one, *PLAIN, "accumulation=2"), "--resume").wait() == 0
-    assert_learnt_alike(by_one, alone)
+    ours, theirs = (load_newest_checkpoint(run) for run in (out, alone))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)
 
 
 def test_a_run_leaves_what_says_what_it_was(whole, folder):

@@ -141,7 +141,7 @@ def test_features_are_those_of_the_file_and_made_once(folder, tiny_checkpoint, t
     for medium in media:
         merged, plan = store.load(medium)
         options = ReadOptions(medium.start_s)
-        frames = read_frames(medium.path, model.config.video, model.config.image.size, options)
+        frames = read_frames(medium.path, model.config.video, model.config.image, options)
         expected = model.merge_video(
             processor_of(model).prepare_frames(frames.frames_THW3), frames.plan
         ).to_tensors(torch.float16)
