@@ -27,7 +27,7 @@ from videollm.synthetic.scenes import Clip
 
 CHROMIUM = shutil.which("chromium")
 STARTING_SECONDS = 240
-PATIENCE_MS = 90_000
+PATIENCE_MS = 180_000
 
 # A clip that training never saw. The kinds were picked after seeing which ones pocket v1 gets right on it (it fails on
 # colour, shape, action, count_objects, order and contents): this shows that answers reach the page; how often they are
