@@ -27,13 +27,13 @@ from videollm.synthetic.scenes import Clip
 
 CHROMIUM = shutil.which("chromium")
 STARTING_SECONDS = 240
-PATIENCE_MS = 180_000
+PATIENCE_MS = 90_000
 
-# A clip that training never saw. The kinds were picked after seeing which ones pocket v1 gets right on it (it fails on
-# colour, shape, action, count_objects, order and contents): this shows that answers reach the page; how often they are
-# right is in the card.
-UNSEEN_SEED = 61
-UNSEEN_KINDS = ("count_shots", "when", "cut")
+# A clip that training never saw, three seconds long. The kinds were picked after seeing which ones pocket v1 gets right
+# on it (it fails on size and count_objects): this shows that answers reach the page; how often they are right is in the
+# card.
+UNSEEN_SEED = 63
+UNSEEN_KINDS = ("colour", "shape", "action")
 
 # Python runs this in every process that finds it on its path: who is called, this machine aside, is written down.
 WATCH_CONNECTIONS = """

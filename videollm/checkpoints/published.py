@@ -72,27 +72,16 @@ def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[di
     Raises:
         CheckpointError: The file is broken, or holds tensors that the family does not have.
     """
-    tensors: dict[str, Tensor] = {}
-    unused: list[str] = []
-    unknown: list[str] = []
     try:
         with safe_open(path, framework="pt") as file:
-            for published in file.keys():  # noqa: SIM118 - not a mapping
-                try:
-                    name = family.rename(published)
-                except KeyError:
-                    unknown.append(published)
-                    continue
-                if name is None:
-                    unused.append(published)
-                else:
-                    tensors[name] = file.get_tensor(published)
+            named, unused, unknown = family.sort(file.keys())
+            tensors = {ours: file.get_tensor(published) for published, ours in named.items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: the file is broken ({error}); get the checkpoint again") from error
     if unknown:
-        named = ", ".join(sorted(unknown)[:_NAMED])
+        first = ", ".join(sorted(unknown)[:_NAMED])
         raise CheckpointError(
-            f"{path}: {len(unknown)} tensors are none of {family.name}'s ({named}"
+            f"{path}: {len(unknown)} tensors are none of {family.name}'s ({first}"
             f"{', …' if len(unknown) > _NAMED else ''})"
         )
     return tensors | family.derive(config, tensors), unused

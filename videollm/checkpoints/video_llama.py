@@ -139,18 +139,8 @@ def _read_trained(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         ) from error
     state = state.get("model", state) if isinstance(state, dict) else {}
     trained = Family(_NAME, lambda _: True, dict, _TRAINED, _UNUSED, "", _PLACEHOLDER)
-    tensors: dict[str, Tensor] = {}
-    left_out, unknown = [], []
-    for published, tensor in state.items():
-        try:
-            name = trained.rename(published)
-        except KeyError:
-            unknown.append(published)
-            continue
-        if name is None:
-            left_out.append(published)
-        else:
-            tensors[name] = tensor
+    named, left_out, unknown = trained.sort(state)
+    tensors: dict[str, Tensor] = {ours: state[published] for published, ours in named.items()}
     if unknown or not tensors:
         raise CheckpointError(
             f"{path}: "

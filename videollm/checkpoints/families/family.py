@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,27 @@ class Family:
     derive: Callable[[Mapping[str, Any], Mapping[str, Tensor]], dict[str, Tensor]] = (
         lambda _published, _tensors: {}
     )
+
+    def sort(self, published: Iterable[str]) -> tuple[dict[str, str], list[str], list[str]]:
+        """Sorts published tensors' names.
+
+        Returns:
+            Our name of each that has one, those that are known to be of no use, and those that no pattern knows.
+        """
+        named: dict[str, str] = {}
+        unused: list[str] = []
+        unknown: list[str] = []
+        for name in published:
+            try:
+                ours = self.rename(name)
+            except KeyError:
+                unknown.append(name)
+                continue
+            if ours is None:
+                unused.append(name)
+            else:
+                named[name] = ours
+        return named, unused, unknown
 
     def rename(self, published: str) -> str | None:
         """Returns our name of a published tensor; ``None`` for one that is known to be of no use.
