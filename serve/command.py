@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from videollm.commands.options import Debug, Device, Dtype, LoadIn4bit, LoadIn8bit, Model
+from videollm.commands.options import Debug, Device, DeviceMap, Dtype, LoadIn4bit, LoadIn8bit, Model
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
@@ -29,6 +29,7 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
     ] = 7860,
     device: Device = None,
+    device_map: DeviceMap = None,
     dtype: Dtype = None,
     load_in_4bit: LoadIn4bit = False,
     load_in_8bit: LoadIn8bit = False,
@@ -43,5 +44,11 @@ def serve(
     """Chat about videos in the browser. Nothing leaves this machine."""
     from .app import ServerOptions, run
 
-    loading = {"device": device, "dtype": dtype, "load_in_4bit": load_in_4bit, "load_in_8bit": load_in_8bit}
+    loading = {
+        "device": device,
+        "device_map": device_map,
+        "dtype": dtype,
+        "load_in_4bit": load_in_4bit,
+        "load_in_8bit": load_in_8bit,
+    }
     run(model, loading, ServerOptions(host, port, max_file_mb, open_browser))

@@ -1,5 +1,6 @@
 """The tutorial's commands, as they stand in its page, on few videos and for few steps."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -8,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from videollm.cli import app
 
 TUTORIAL = Path("docs/tutorial")
 # What shortens the commands, by what they begin with.
@@ -38,9 +42,12 @@ def run(line, place):
     if more is None:
         return
     program, *arguments = [*shlex.split(line), *more]
-    start = [sys.executable] if program == "python" else [sys.executable, "-m", "videollm"]
-    done = subprocess.run([*start, *arguments], cwd=place, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    with contextlib.chdir(place):
+        if program == "videollm":  # in this process: starting one takes longer than most commands
+            done = CliRunner().invoke(app, arguments)
+            assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+        else:
+            subprocess.run([sys.executable, *arguments], check=True)
 
 
 @pytest.fixture(scope="module")

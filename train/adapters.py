@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from peft import LoraConfig, PeftModel, get_peft_model
+from typing import TYPE_CHECKING
 
 from videollm.checkpoints.loading import quiet_peft
 from videollm.model.modeling import VideoLLM
 
 from .tuning_settings import Alignment, Instruction, LoraSettings
+
+if TYPE_CHECKING:  # slow to import, and not every stage adapts
+    from peft import PeftModel
 
 _LAYERS = r".*language_model\.model\.(?:decoder\.)?layers\..*(?:_proj|fc\d)"
 
@@ -27,6 +29,8 @@ def add_adapter(
         base: Name of the model, which the adapter's files refer to.
         saved: Parts of the model that are trained in full and kept in the adapter's files: copies of them are trained.
     """
+    from peft import LoraConfig, PeftModel, get_peft_model
+
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

@@ -25,6 +25,7 @@ from videollm.model.processing import VideoLLMProcessor, add_prompt_tokens
 from .encoder_files import load_encoder
 from .parts import from_source, published_config, read_config
 from .pretrain_vision import vision_config
+from .pretrained_queries import begin_with_blip2
 from .settings import Assembly, LanguageShape, VisionShape
 
 _SIGLIP_COLOURS = dict.fromkeys(("mean", "std", "fill"), (0.5, 0.5, 0.5))
@@ -35,13 +36,17 @@ def assemble(settings: Assembly, directory: Path) -> None:
 
     Raises:
         ConfigError: A fresh language model has no tokenizer, a part is neither here nor on the hub, or a whole
-            checkpoint is given other settings.
-        CheckpointError: The ViT's files lack weights.
+            checkpoint is given other settings, or the Q-Former has other sizes than the published one.
+        UnsupportedModelError: ``queries`` names something that is no BLIP-2.
+        CheckpointError: The ViT's files lack weights, or a file is broken.
     """
     torch.manual_seed(settings.seed)
     model = _with_other_eyes(settings) if _is_whole(settings) else _joined(settings)
     if isinstance(settings.vision, Path):
         load_encoder(model.vision, settings.vision)
+    if settings.queries is not None:
+        begun = begin_with_blip2(model.compressor, str(settings.queries))
+        print(f"Q-Former: {begun.taken:,} weights of {settings.queries}; fresh: {', '.join(begun.fresh)}")
     model.save_pretrained(directory)
     processor_of(model).save_pretrained(directory)
 
@@ -116,9 +121,10 @@ def _add_marks(
 
 def _with_other_eyes(settings: Assembly) -> VideoLLM:
     """A whole checkpoint with a ViT of the same shape in place of its own."""
-    if settings.model or settings.tokenizer:
+    if settings.model or settings.tokenizer or settings.queries:
         raise ConfigError(
-            f"{settings.language} is a whole model: 'model' and 'tokenizer' are taken from it, leave them out"
+            f"{settings.language} is a whole model: 'model', 'tokenizer' and 'queries' are taken from it, leave them "
+            "out"
         )
     return load_model(str(settings.language), device="cpu")
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from .optimization import trainable_table
 from .record import RunLog, plot_loss, write_record
 from .samples import keep_samples
 from .settings import RunSettings
-from .sharding import ShardedModel
 from .task import Batch, Task
 
 
@@ -59,8 +59,7 @@ class _Run:
         self.accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
         _check_launcher(self.accelerator)
         state = load_newest_checkpoint(run_dir)
-        engine = ShardedModel if settings.sharded and self.accelerator.num_processes > 1 else WholeModel
-        self.engine: Engine = engine(task, settings, self.accelerator, state)
+        self.engine: Engine = _engine(settings, self.accelerator)(task, settings, self.accelerator, state)
         self.log = RunLog(run_dir)
         self.step = 0 if state is None else state["step"]
         if state is not None:
@@ -218,6 +217,14 @@ class _Run:
     def _say(self, text: str) -> None:
         if self.accelerator.is_main_process:
             print(text, file=sys.stderr, flush=True)
+
+
+def _engine(settings: RunSettings, accelerator: Accelerator) -> Callable[..., Engine]:
+    if settings.sharded and accelerator.num_processes > 1:
+        from .sharding import ShardedModel  # torch's FSDP is slow to import
+
+        return ShardedModel
+    return WholeModel
 
 
 def _check_launcher(accelerator: Accelerator) -> None:

@@ -203,6 +203,8 @@ class Assembly(StageSettings):
     whole model, of which everything but the ViT is taken."""
     tokenizer: Path | None = None
     """Directory of the tokenizer of a fresh language model."""
+    queries: Path | None = None
+    """BLIP-2 whose Q-Former the compressor's begins with: a directory, or a name on the hub."""
     seed: int = 0
     model: dict[str, Any] = {}
     """Further settings of the model's configuration: ``compressor``, ``video``, ``projector``, ``vision_layer`` …"""

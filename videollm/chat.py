@@ -208,10 +208,11 @@ class VideoChat:
         asked = Message("user", _MARK * (len(self._media) - placed) + escape_marks(question))
         kept, dropped = self._fit((*self._system, *self._turns, asked), settings.max_new_tokens)
         prompt = self._processor.render(kept, self.videos)
+        shown = [self.model.read_for(video, question.strip()).tokens_KD for video in self.videos]
         stream = stream_generate(
             self.model,
             prompt.input_ids,
-            torch.cat([video.tokens_KD for video in self.videos]) if self._media else None,
+            torch.cat(shown) if shown else None,
             settings,
             cache=self._cache,
             should_stop=self._stopping.is_set,

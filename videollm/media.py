@@ -348,7 +348,9 @@ def _pixels(picture: Image | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _size(medium: Medium | None) -> int:
     if medium is None:
         return 0
-    return medium.encoded.tokens_KD.nbytes + medium.encoded.spans_K2.nbytes
+    encoded = medium.encoded
+    kept = 0 if encoded.states is None else encoded.states.states_TNC.nbytes
+    return encoded.tokens_KD.nbytes + encoded.spans_K2.nbytes + kept
 
 
 #: Where media are kept unless a caller brings a cache of its own.

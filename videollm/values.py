@@ -155,6 +155,21 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FrameStates:
+    """What the encoder says of a video's frames, for a model that reads them together with each question.
+
+    Attributes:
+        states_TNC: All tokens of each frame, shape (T, N, C).
+        plan: The plan of these frames.
+        max_visual_tokens: The budget that was asked for; ``None`` for the model's own.
+    """
+
+    states_TNC: torch.Tensor
+    plan: FramePlan
+    max_visual_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EncodedVideo:
     """A video as the language model sees it: made once, asked many times.
 
@@ -168,6 +183,7 @@ class EncodedVideo:
         plan: The resolved plan of the frames that were seen.
         fingerprint: Hash of the weights and settings that made the tokens.
         source: Where the video came from, for people; empty if unknown.
+        states: What ``read_for`` reads anew for each question; ``None`` for models that see a video without one.
     """
 
     tokens_KD: torch.Tensor
@@ -178,6 +194,7 @@ class EncodedVideo:
     plan: FramePlan
     fingerprint: str
     source: str = ""
+    states: FrameStates | None = None
 
     def __post_init__(self) -> None:
         expected = self.memory + sum(self.counts)

@@ -5,15 +5,22 @@ import json
 import sentencepiece
 import torch
 from tokenizers import AddedToken
-from tokenizers.implementations import ByteLevelBPETokenizer
+from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
 from transformers import (
     AutoTokenizer,
+    BertTokenizer,
     Blip2Config,
     Blip2ForConditionalGeneration,
     Blip2QFormerConfig,
     Blip2VisionConfig,
     CLIPVisionConfig,
     GPT2Tokenizer,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+    InstructBlipQFormerConfig,
+    InstructBlipVideoConfig,
+    InstructBlipVideoForConditionalGeneration,
+    InstructBlipVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -100,6 +107,15 @@ def save_opt_tokenizer(directory):
     return _finish(tokenizer, directory)
 
 
+def save_question_tokenizer(directory):
+    """A small one as BERT's, where InstructBLIP has it."""
+    pieces = BertWordPieceTokenizer()
+    pieces.train_from_iterator(TEXTS, vocab_size=120)
+    directory.mkdir()
+    pieces.save_model(str(directory))
+    BertTokenizer(str(directory / "vocab.txt")).save_pretrained(directory)
+
+
 def _finish(tokenizer, directory):
     special = [AddedToken(token, special=True, normalized=False) for token in ("<image>", "<video>")]
     tokenizer.add_special_tokens({"additional_special_tokens": special}, replace_extra_special_tokens=False)
@@ -148,6 +164,33 @@ def save_published(kind, directory, seed=0):
             model = Blip2ForConditionalGeneration(config)
             # Fresh ones are zeros, which all read the same.
             torch.nn.init.normal_(model.query_tokens)
+        case "instructblip" | "instructblipvideo":
+            save_question_tokenizer(directory / "qformer_tokenizer")
+            sizes = {
+                "vocab_size": 130,
+                "hidden_size": 24,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+                "intermediate_size": 48,
+                "max_position_embeddings": 40,
+                # So that what is asked makes a difference.
+                "initializer_range": 0.3,
+            }
+            video_too = kind == "instructblipvideo"
+            of = InstructBlipVideoConfig if video_too else InstructBlipConfig
+            config = of(
+                vision_config=InstructBlipVisionConfig(**_TOWER, initializer_range=0.02).to_dict(),
+                qformer_config=InstructBlipQFormerConfig(**sizes, encoder_hidden_size=32).to_dict(),
+                text_config=LlamaConfig(**text).to_dict(),
+                num_query_tokens=8,
+                **({"video_token_index": video} if video_too else {"image_token_index": image}),
+            )
+            model = (
+                InstructBlipVideoForConditionalGeneration
+                if video_too
+                else InstructBlipForConditionalGeneration
+            )(config)
+            torch.nn.init.normal_(model.query_tokens)
         case "llava" | "tarsier":
             config = LlavaConfig(
                 vision_config=CLIPVisionConfig(**_TOWER),
@@ -172,6 +215,7 @@ def save_published(kind, directory, seed=0):
             )
             model = LlavaOnevisionForConditionalGeneration(config)
     model.eval().save_pretrained(directory)
+    model.name_or_path = str(directory)
     if kind == "tarsier":
         config = json.loads((directory / "config.json").read_text())
         config |= {"architectures": ["TarsierForConditionalGeneration"], **TARSIER_MARKS}

@@ -71,6 +71,8 @@ def test_the_precision_is_chosen_by_name(tiny_checkpoint: Path, spelling: str | 
     ("options", "message"),
     [
         ({"device": "tpu0"}, "device 'tpu0' cannot be used here"),
+        ({"device": "cpu", "device_map": "auto"}, "device and device_map exclude each other"),
+        ({"device_map": {"": "disk"}}, "leaves .* on disk"),
         ({"dtype": "int3"}, "dtype must be float32, bfloat16, float16 or auto, got 'int3'"),
         ({"load_in_4bit": True, "load_in_8bit": True}, "exclude each other"),
     ],

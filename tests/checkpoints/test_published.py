@@ -1,23 +1,36 @@
 """Published checkpoints in our slots say what transformers' own code says."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
-from videollm import load_model
+from videollm import VideoChat, load_model
 from videollm.cli import app
+from videollm.errors import CheckpointError, ConfigError
 from videollm.media import processor_of
+from videollm.model.generation import stream_generate
 from videollm.model.modeling import decoder_layers
-from videollm.values import FramePlan, Message
+from videollm.model.prompting import plain_text
+from videollm.values import FramePlan, GenerationSettings, Message
 
 from .published_models import TARSIER_MARKS, save_published
 
-KINDS = ("llava", "llava_next_video", "llava_onevision", "blip-2")
+KINDS = (
+    "llava",
+    "llava_next_video",
+    "llava_onevision",
+    "blip-2",
+    "instructblip",
+    "instructblipvideo",
+)
 # What knows images only sees a video as one for each frame.
-OF_IMAGES = ("llava", "blip-2")
+OF_IMAGES = ("llava", "blip-2", "instructblip")
 NAMES = ("input_ids", "attention_mask", "visual_tokens")
 QUESTION = [Message("user", "<video>\nWhat is on the left?")]
 
@@ -39,12 +52,24 @@ def video_plan(count):
     return FramePlan(tuple(map(float, range(count))), segments, 0.0, float(count), resolved=True)
 
 
-def their_inputs(kind, model, pixels, input_ids):
-    """What transformers' classes read of a video."""
+def their_inputs(kind, model, pixels, input_ids, asked="What is on the left?"):
+    """What transformers' classes read of a video of theirs, or of a batch of images."""
+    if kind == "instructblip":
+        words = question_ids(model, asked).expand(len(pixels), -1)
+        return {"pixel_values": pixels, "input_ids": input_ids, "qformer_input_ids": words}
+    if kind == "instructblipvideo":
+        words = question_ids(model, asked)
+        return {"pixel_values": pixels[None], "input_ids": input_ids, "qformer_input_ids": words}
     if kind in OF_IMAGES:
         return {"pixel_values": pixels, "input_ids": input_ids}
     ids = input_ids.masked_fill(input_ids == model.config.image_token_id, model.config.video_token_id)
     return {"pixel_values_videos": pixels[None], "input_ids": ids}
+
+
+def question_ids(model, asked):
+    """A question as InstructBLIP's Q-Former gets it."""
+    reader = AutoTokenizer.from_pretrained(Path(model.name_or_path) / "qformer_tokenizer")
+    return torch.tensor([reader(asked).input_ids])
 
 
 def encoded(model, count, seed=0):
@@ -54,7 +79,8 @@ def encoded(model, count, seed=0):
 
 
 def prompt(model, media, messages=QUESTION):
-    return processor_of(model)([messages], [media])
+    asked = plain_text(messages[-1].content)
+    return processor_of(model)([messages], [[model.read_for(video, asked) for video in media]])
 
 
 def assert_same(ours, theirs, inputs, their_inputs):
@@ -89,9 +115,13 @@ def test_a_video_is_answered_as_by_transformers(both, count):
 def test_several_videos_are_answered_as_by_transformers(both):
     kind, theirs, ours = both
     (first, one), (second, other) = encoded(ours, 2), encoded(ours, 2, seed=1)
-    inputs = prompt(ours, [one, other], [Message("user", "<video> <video>\nWhich is longer?")])
+    asked = "Which is longer?"
+    inputs = prompt(ours, [one, other], [Message("user", f"<video> <video>\n{asked}")])
     if kind in OF_IMAGES:
-        their = their_inputs(kind, theirs, torch.cat([first, second]), inputs["input_ids"])
+        their = their_inputs(kind, theirs, torch.cat([first, second]), inputs["input_ids"], asked)
+    elif kind == "instructblipvideo":
+        # Their class takes one video; two of two frames are one of four to it.
+        their = their_inputs(kind, theirs, torch.cat([first, second]), inputs["input_ids"], asked)
     else:
         their = their_inputs(kind, theirs, first, inputs["input_ids"])
         their["pixel_values_videos"] = torch.stack([first, second])
@@ -108,7 +138,9 @@ def test_an_image_is_answered_as_by_transformers(both, size):
     image = ours.encode_video(pixels, plan)
     inputs = prompt(ours, [image])
     their = {"pixel_values": pixels, "input_ids": inputs["input_ids"]}
-    if kind not in OF_IMAGES:
+    if "instructblip" in kind:
+        their = their_inputs(kind, theirs, pixels, inputs["input_ids"])
+    elif kind not in OF_IMAGES:
         their |= {"pixel_values": pixels[None], "image_sizes": torch.tensor([size])}
     assert_same(ours, theirs, inputs, their)
     assert ours.plan_tokens(plan).total == len(image.tokens_KD) == len(image.spans_K2)
@@ -116,7 +148,7 @@ def test_an_image_is_answered_as_by_transformers(both, size):
 
 def test_videos_of_unequal_length_in_a_batch_say_what_they_say_alone(both):
     _, _, ours = both
-    videos = [encoded(ours, count)[1] for count in (1, 3)]
+    videos = [ours.read_for(encoded(ours, count)[1], "What is on the left?") for count in (1, 3)]
     processor = processor_of(ours)
     how = {"max_new_tokens": 8, "do_sample": False}
     batch = processor([QUESTION, QUESTION], [[video] for video in videos])
@@ -174,6 +206,8 @@ def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     kind, theirs, ours = both
     theirs.save_pretrained(tmp_path / "shards", max_shard_size="60KB")
     processor_of(ours).tokenizer.save_pretrained(tmp_path / "shards")
+    if (reader := processor_of(ours).question_tokenizer) is not None:
+        reader.save_pretrained(tmp_path / "shards" / "qformer_tokenizer")
     done = CliRunner().invoke(
         app, ["import", str(tmp_path / "shards"), "--out", str(tmp_path / "own"), "--json"]
     )
@@ -186,6 +220,7 @@ def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     for name in (
         "image",
         "video",
+        "frame_queries",
         "prompt",
         "compressor",
         "projector",
@@ -196,6 +231,37 @@ def test_an_imported_checkpoint_is_the_published_one(both, tmp_path):
     own = again.state_dict()
     assert all(torch.equal(weight, own[name]) for name, weight in ours.state_dict().items())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "shards"]
+
+
+def test_what_is_shown_depends_on_the_question_where_the_model_reads_it(both):
+    """In a conversation each question is read with the frames; other models show what they showed."""
+    kind, _, ours = both
+    reads = "instructblip" in kind
+    chat = VideoChat(ours, encoded(ours, 2)[1])
+    (video,) = chat.videos
+    for asked in ("What is on the left?", "Who walks away?"):
+        answer = chat.ask(asked, max_new_tokens=4)
+        shown = ours.read_for(video, asked)
+        ids = processor_of(ours).render(chat.history[:-1], [shown]).input_ids
+        settings = GenerationSettings(max_new_tokens=4)
+        assert answer.text == "".join(stream_generate(ours, ids, shown.tokens_KD, settings))
+    assert torch.equal(shown.tokens_KD, video.tokens_KD) == (not reads)
+    # A second answer reads what both prompts begin with from the cache, which is nothing where the frames look new.
+    assert (answer.usage.cached_tokens > len(video.tokens_KD)) == (not reads)
+
+
+def test_what_reads_questions_says_what_cannot_be_done_without_one(tmp_path):
+    save_published("instructblip", tmp_path / "model")
+    ours = load_model(tmp_path / "model", device="cpu")
+    pixels, video = encoded(ours, 2)
+    with pytest.raises(ConfigError, match="together with the question"):
+        ours.merge_video(pixels, video_plan(2))
+    ours.processor = None
+    with pytest.raises(ConfigError, match="attach"):
+        ours.read_for(video, "What is on the left?")
+    shutil.rmtree(tmp_path / "model" / "qformer_tokenizer")
+    with pytest.raises(CheckpointError, match="qformer_tokenizer is missing"):
+        load_model(tmp_path / "model", device="cpu")
 
 
 def tarsier_logits(model, pixels, input_ids):
@@ -230,3 +296,25 @@ def test_tarsier_is_answered_as_its_formulas_say(count, tmp_path):
         mine = ours(**{name: inputs[name] for name in NAMES}).logits
         their = tarsier_logits(theirs, pixels, inputs["input_ids"])
     torch.testing.assert_close(mine, their, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_model_spread_over_devices_says_what_it_says_on_one(published, tmp_path):
+    """Also with the language model left on disk."""
+    save_published("llava_onevision", tmp_path / "model")
+    directory = tmp_path / "model"
+    if not published:
+        assert (
+            CliRunner().invoke(app, ["import", str(directory), "--out", str(tmp_path / "own")]).exit_code == 0
+        )
+        directory = tmp_path / "own"
+    ours = load_model(directory, device="cpu")
+    _, video = encoded(ours, 2)
+    said = VideoChat(ours, video).ask("What?", max_new_tokens=4).text
+    parts = dict.fromkeys(ours.visual_parts, "cpu")
+    for device_map in ("auto", parts | {"language_model": "disk"}):
+        model = load_model(directory, device_map=device_map)
+        assert any(weight.is_meta for weight in model.parameters()) == (device_map != "auto")
+        _, same = encoded(model, 2)
+        assert torch.equal(same.tokens_KD, video.tokens_KD)
+        assert VideoChat(model, same).ask("What?", max_new_tokens=4).text == said

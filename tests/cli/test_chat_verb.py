@@ -81,7 +81,7 @@ def test_one_may_talk_without_a_video_and_is_told_that_there_is_none(run: Run) -
 def test_an_interrupt_stops_the_answer_and_not_the_program(
     start: Start, clip_files: Clips, tiny_checkpoint: Path
 ) -> None:
-    options = ("--model", tiny_checkpoint, "--max-new-tokens", "2000")
+    options = ("--model", tiny_checkpoint, "--max-new-tokens", "600")
     with start("chat", clip_files[0], *options) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -91,5 +91,5 @@ def test_an_interrupt_stops_the_answer_and_not_the_program(
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate("/usage\nAnd then?\n/quit\n")
     assert process.returncode == 0
-    assert "answer 2000" not in errors
+    assert "answer 600" not in errors
     assert "visual tokens; prompt" in errors

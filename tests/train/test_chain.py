@@ -44,7 +44,7 @@ def overrides():
         "vision": [
             f"world.wishes={WISHES}",
             "crowded_share=0",
-            "distinct_windows=800",
+            "distinct_windows=400",
             "steps=300",
             "batch_size=8",
             "window_frames=4",
@@ -61,7 +61,7 @@ def overrides():
             "model.compressor.merged_tokens=6",
             *(f"language.{size}" for size in TOWER),
         ],
-        "told": [f"world.wishes={WISHES}", "clips=128"],
+        "told": [f"world.wishes={WISHES}", "clips=128", "processes=1"],
         "language": [
             "kinds=[colour, backdrop]",
             "emphasis={colour: 2}",
@@ -73,7 +73,7 @@ def overrides():
             "optimizer.lr=4e-3",
             "evaluation_questions=0",
         ],
-        "features": [f"world.wishes={WISHES}", "clips=256", "degrade_share=0.1"],
+        "features": [f"world.wishes={WISHES}", "clips=256", "degrade_share=0.1", "processes=1"],
         "align": [
             "steps=80",
             "fit_clips=0",
@@ -85,7 +85,7 @@ def overrides():
             "evaluation_questions=0",
         ],
         "instruct": [
-            "steps=200",
+            "steps=140",
             "batch_size=16",
             "turns=4",
             "kinds=[colour, backdrop]",

@@ -28,6 +28,8 @@ _VICUNA_13B = _VICUNA_7B | {
     "num_attention_heads": 40,
     "num_key_value_heads": 40,
 }
+_SHORT = {"max_position_embeddings": 2048}
+_INSTRUCTBLIP = {"image_token_index": 32_000, "qformer_config": {"vocab_size": 30_523}}
 _QWEN2_05B = {
     "model_type": "qwen2",
     "vocab_size": 152_000,
@@ -103,6 +105,16 @@ CATALOGUE = (
         "Salesforce/blip2-opt-2.7b",
         "mit",
         {"model_type": "blip-2", "image_token_index": 50_265, "text_config": _OPT_27B},
+    ),
+    Published(
+        "Salesforce/instructblip-vicuna-7b",
+        "other",
+        {"model_type": "instructblip", **_INSTRUCTBLIP, "text_config": _VICUNA_7B | _SHORT},
+    ),
+    Published(
+        "Salesforce/instructblip-vicuna-13b",
+        "other",
+        {"model_type": "instructblip", **_INSTRUCTBLIP, "text_config": _VICUNA_13B | _SHORT},
     ),
 )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import warnings
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from ..errors import CheckpointError, ConfigError, VideoLLMError
 from ..model.configuration import VideoLLMConfig
 from ..model.encoding import VISUAL_PARTS
 from ..model.modeling import VideoLLM
-from ..model.processing import VideoLLMProcessor
+from ..model.processing import QUESTION_TOKENIZER, VideoLLMProcessor
 from .directories import ModelDirectory, find_model
 from .four_bit import keep_unpacked
 from .published import read_weights
@@ -40,6 +42,7 @@ def load_model(
     dtype: str | torch.dtype | None = None,
     load_in_4bit: bool = False,
     load_in_8bit: bool = False,
+    device_map: str | Mapping[str, str | int] | None = None,
 ) -> VideoLLM:
     """Loads a model with its processor attached, in evaluation mode.
 
@@ -53,6 +56,8 @@ def load_model(
         dtype: Precision; ``None`` or ``"auto"`` for float32 on the CPU and the checkpoint's own elsewhere.
         load_in_4bit: Quantise the language model to 4 bits (bitsandbytes, NF4).
         load_in_8bit: Quantise the language model to 8 bits (bitsandbytes).
+        device_map: Spread the model over several devices instead, as transformers does: ``"auto"``, ``"balanced"``,
+            ``"sequential"``, or a device for each part, where the language model may be on ``"disk"``.
 
     Returns:
         The model; ``model.processor`` prepares frames and prompts for it.
@@ -63,15 +68,20 @@ def load_model(
         ConfigError: The device is not there, or options contradict each other.
     """
     found = find_model(name_or_directory)
+    if device_map is not None and device is not None:
+        raise ConfigError("device and device_map exclude each other; give one of them")
     place = choose_device(device)
     precision = _choose_dtype(dtype, place)
     quantization = _quantization(precision, load_in_4bit=load_in_4bit, load_in_8bit=load_in_8bit)
-    model = _load_base(found, precision, quantization, place)
+    spread = {"": place} if quantization is not None and device_map is None else device_map
+    model = _load_base(found, precision, quantization, spread)
+    if spread is not None:
+        _refuse_unreachable(model)
     if found.adapter is not None:
         model = _with_adapter(model, found.adapter, fold=quantization is None)
     module: torch.nn.Module = model
     keep_unpacked(module, all_layers=False)
-    if quantization is None:
+    if spread is None:
         module.to(place)
     model.attach(load_processor(found, model.config))
     module.eval()
@@ -85,7 +95,7 @@ def load_adapted(found: ModelDirectory) -> VideoLLM:
         CheckpointError: Weights are missing, unexpected or of the wrong shape, or a file is broken.
     """
     assert found.adapter is not None
-    base = _load_base(found, torch.float32, None, torch.device("cpu"))
+    base = _load_base(found, torch.float32, None, None)
     model = _with_adapter(base, found.adapter, fold=False)
     model.attach(load_processor(found, model.config))
     module: torch.nn.Module = model
@@ -166,11 +176,15 @@ def _load_base(
     found: ModelDirectory,
     precision: torch.dtype | str,
     quantization: BitsAndBytesConfig | None,
-    device: torch.device,
+    device_map: Any,
 ) -> VideoLLM:
     options: dict[str, Any] = {"dtype": precision, "local_files_only": True, "use_safetensors": True}
     if quantization is not None:
-        options |= {"quantization_config": quantization, "device_map": {"": device}}
+        options["quantization_config"] = quantization
+    if device_map is not None:
+        # What is left on disk is read there while the model lives.
+        offloaded = tempfile.TemporaryDirectory(prefix="videollm-offloaded-")
+        options |= {"device_map": device_map, "offload_folder": offloaded.name}
     try:
         with no_progress_bars():
             if (family := found.family) is not None:
@@ -181,7 +195,18 @@ def _load_base(
         raise
     except Exception as error:  # torch, safetensors and transformers each raise their own for broken files
         raise CheckpointError(f"{found.name}: the weights cannot be loaded ({_one_line(error)})") from error
+    if device_map is not None:
+        weakref.finalize(model, offloaded.cleanup)
     return model
+
+
+def _refuse_unreachable(model: VideoLLM) -> None:
+    """A video's fingerprint reads the visual parts' weights, which are small beside the language model's."""
+    for part in model.visual_parts:
+        if any(weight.is_meta for weight in getattr(model, part).parameters()):
+            raise ConfigError(
+                f"device_map leaves {part} on disk; give it a device, and less of the language model"
+            )
 
 
 def _with_adapter(model: VideoLLM, directory: Path, *, fold: bool) -> VideoLLM:
@@ -239,14 +264,23 @@ def load_processor(found: ModelDirectory, config: VideoLLMConfig) -> VideoLLMPro
         ConfigError: It does not fit the configuration.
     """
     own = found.adapter is not None and (found.adapter / "tokenizer_config.json").is_file()
-    directory = found.adapter if own else found.base
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{directory}: the tokenizer cannot be loaded ({_one_line(error)})") from error
+    tokenizer = _load_tokenizer(found.adapter if own and found.adapter else found.base)
     if found.family is not None:
         tokenizer.chat_template = found.family.chat_template
-    return VideoLLMProcessor.for_config(config, tokenizer)
+    reads_questions = config.frame_queries is not None and config.frame_queries.question is not None
+    reader = _load_tokenizer(found.base / QUESTION_TOKENIZER) if reads_questions else None
+    return VideoLLMProcessor.for_config(config, tokenizer, reader)
+
+
+def _load_tokenizer(directory: Path) -> Any:
+    if not directory.is_dir():
+        raise CheckpointError(
+            f"{directory} is missing, where a tokenizer should lie; get the checkpoint again"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # transformers raises what its readers of files raise
+        raise CheckpointError(f"{directory}: the tokenizer cannot be loaded ({_one_line(error)})") from error
 
 
 def _one_line(error: Exception) -> str:

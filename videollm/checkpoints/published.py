@@ -10,11 +10,46 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UnsupportedModelError
 from .families import Family
+from .hub import fetch, is_hub_name
 
 _ONE_FILE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _NAMED = 8
+
+
+def find_part(source: str, family: Family) -> Path:
+    """Returns the directory of a published model that another one is made of, after a look at what it is.
+
+    Args:
+        source: Its directory, or its name on the hub.
+        family: What it has to be.
+
+    Raises:
+        UnsupportedModelError: It is not there, or is something else.
+        CheckpointError: Its configuration cannot be read.
+    """
+    directory = Path(source).expanduser()
+    if not directory.exists() and is_hub_name(source):
+        directory = fetch(source, family.recognise)
+    if not (directory / "config.json").is_file():
+        raise UnsupportedModelError(f"{source}: there is no such directory with a config.json")
+    if not family.recognise(read_config(directory)):
+        raise UnsupportedModelError(f"{source}: this is not {family.name}, which is wanted here")
+    return directory
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Reads a published ``config.json``.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        config: dict[str, Any] = json.loads((directory / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{directory / 'config.json'}: it cannot be read ({error})") from error
+    return config
 
 
 def weight_files(directory: Path) -> list[Path]:

@@ -9,7 +9,6 @@ The ``.pth`` is a pickle; it is read by torch's ``weights_only``, which runs no 
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -22,14 +21,13 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from ..errors import CheckpointError, UnsupportedModelError
+from ..errors import CheckpointError
 from ..model.configuration import VideoLLMConfig
 from ..model.processing import VideoLLMProcessor, add_prompt_tokens
 from .families import BLIP2, Family
 from .families.blip2 import translate_vision
-from .hub import fetch, is_hub_name
 from .importing import Import, check_free, write_checkpoint
-from .published import read_file, weight_files
+from .published import find_part, read_config, read_file, weight_files
 
 _NAME = "Video-LLaMA"
 _PLACEHOLDER = "<ImageHere>"
@@ -88,10 +86,10 @@ def import_video_llama(
         CheckpointError: A file is broken, or tensors are missing, unknown or of the wrong shape.
     """
     check_free(out, overwrite=overwrite)
-    eyes, words = _part(vision, BLIP2), _part(language, _LANGUAGE)
+    eyes, words = find_part(vision, BLIP2), find_part(language, _LANGUAGE)
     tensors, left_out = _read_trained(Path(trained))
     tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True)
-    config = _configure(tensors, _config(eyes), _config(words))
+    config = _configure(tensors, read_config(eyes), read_config(words))
     if not tokenizer.chat_template:
         tokenizer.chat_template = _VICUNA_V0
     add_prompt_tokens(tokenizer, config.prompt)
@@ -101,31 +99,11 @@ def import_video_llama(
     config.text_config.vocab_size = max(config.text_config.vocab_size, len(tokenizer))
     parts: list[Callable[[], tuple[dict[str, Tensor], list[str]]]] = [
         lambda: (tensors, left_out),
-        *(partial(_read_vision, path, _config(eyes)) for path in weight_files(eyes)),
+        *(partial(_read_vision, path, read_config(eyes)) for path in weight_files(eyes)),
         *(partial(_read_language, path, config) for path in weight_files(words)),
     ]
     processor = VideoLLMProcessor.for_config(config, tokenizer)
     return write_checkpoint(str(trained), _NAME, parts, config, processor, out)
-
-
-def _part(source: str, family: Family) -> Path:
-    """The directory of a part, after a look at what it is."""
-    directory = Path(source).expanduser()
-    if not directory.exists() and is_hub_name(source):
-        directory = fetch(source, family.recognise)
-    if not (directory / "config.json").is_file():
-        raise UnsupportedModelError(f"{source}: there is no such directory with a config.json")
-    if not family.recognise(_config(directory)):
-        raise UnsupportedModelError(f"{source}: this is not {family.name}, which {_NAME} was trained over")
-    return directory
-
-
-def _config(directory: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((directory / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{directory / 'config.json'}: it cannot be read ({error})") from error
-    return config
 
 
 def _read_trained(path: Path) -> tuple[dict[str, Tensor], list[str]]:

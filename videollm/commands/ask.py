@@ -44,6 +44,7 @@ def ask(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
@@ -60,7 +61,7 @@ def ask(
     )
     chat = open_chat(
         media,
-        ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),
+        ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
     )
     for piece in chat.stream(question, **settings):

@@ -55,6 +55,7 @@ def chat(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
@@ -73,7 +74,7 @@ def chat(
     )
     conversation = open_chat(
         media or [],
-        ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit),
+        ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
     )
     session = Session(conversation, settings, as_json)

@@ -80,6 +80,7 @@ def evaluate(
     max_visual_tokens: options.MaxVisualTokens = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions answered together.")] = 32,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
@@ -102,7 +103,7 @@ def evaluate(
     from .startup import ModelOptions
 
     def load(name: str) -> VideoLLM:
-        return ModelOptions(name, device, dtype, load_in_4bit, load_in_8bit).load()
+        return ModelOptions(name, device, dtype, load_in_4bit, load_in_8bit, device_map).load()
 
     shared: dict[str, Any] = {
         "max_visual_tokens": max_visual_tokens,

@@ -41,11 +41,21 @@ Debug = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", metavar="M", help="'pocket' (built in), or a checkpoint or adapter directory."
+        "--model",
+        "-m",
+        metavar="M",
+        help="'pocket' (built in), a checkpoint or adapter directory, or a published model.",
     ),
 ]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps; by default the best that is there.")
+]
+DeviceMap = Annotated[
+    str | None,
+    typer.Option(
+        "--device-map",
+        help="Spread the model over several GPUs: auto, balanced, sequential (as transformers).",
+    ),
 ]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
 LoadIn4bit = Annotated[

@@ -28,6 +28,7 @@ class ModelOptions:
     dtype: str | None = None
     load_in_4bit: bool = False
     load_in_8bit: bool = False
+    device_map: str | None = None
 
     def load(self) -> VideoLLM:
         """Loads the model; this imports torch."""
@@ -39,6 +40,7 @@ class ModelOptions:
             dtype=self.dtype,
             load_in_4bit=self.load_in_4bit,
             load_in_8bit=self.load_in_8bit,
+            device_map=self.device_map,
         )
 
 

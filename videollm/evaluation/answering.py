@@ -11,7 +11,7 @@ import torch
 from ..media import processor_of
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
-from ..model.prompting import IGNORED, RenderedPrompt, escape_marks
+from ..model.prompting import IGNORED, RenderedPrompt, escape_marks, plain_text
 from ..values import EncodedVideo, Message
 
 BATCH = 32
@@ -101,7 +101,7 @@ def score_options(model: VideoLLM, asked: Prompted, options: Sequence[str]) -> l
         for option in options
     ]
     batch = processor.collate(prompts, padding_side="right")
-    shown = [video.tokens_KD for video in asked.videos] * len(options)
+    shown = _shown(model, asked) * len(options)
     logits_ONV = model(
         input_ids=batch["input_ids"].to(model.device),
         attention_mask=batch["attention_mask"].to(model.device),
@@ -124,7 +124,7 @@ def _answer_batch(
 ) -> list[str]:
     inputs = processor.collate(prompts, padding_side="left")
     ids = inputs["input_ids"].to(model.device)
-    shown = [video.tokens_KD for one in asked for video in one.videos]
+    shown = [tokens for one in asked for tokens in _shown(model, one)]
     generator: Any = model  # the mixin's annotation of generate refuses every class but transformers' own
     generated: torch.Tensor = generator.generate(
         input_ids=ids,
@@ -135,3 +135,9 @@ def _answer_batch(
     )
     answers = processor.tokenizer.batch_decode(generated[:, ids.shape[1] :], skip_special_tokens=True)
     return [answer.strip() for answer in answers]
+
+
+def _shown(model: VideoLLM, asked: Asked | Prompted) -> list[torch.Tensor]:
+    """Visual tokens of a conversation's videos, as its last question lets them be seen."""
+    question = plain_text(asked.messages[-1].content)
+    return [model.read_for(video, question).tokens_KD for video in asked.videos]

@@ -116,6 +116,8 @@ class VideoLLMConfig(PreTrainedConfig):
             )
         if self.video_queries is not None and self.frame_queries is None:
             raise ConfigError("video_queries read what frame_queries give: give those too")
+        if self.video_queries is not None and self.frame_queries.question is not None:
+            raise ConfigError("video_queries do not go with frame_queries that read questions")
         if self.image.size != self.frame_size:
             strides = "" if self.stem is None else f" times the stem's stride {self.stem.stride}"
             raise ConfigError(

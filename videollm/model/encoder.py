@@ -154,13 +154,16 @@ class FrameEncoder(nn.Module):
                 Frames of different videos never see one another.
 
         Returns:
-            Their features, in the order of the frames.
+            Their features, in the order of the frames; of an encoder whose queries read questions all tokens of the
+            last state, for :meth:`read_for`.
         """
         frames = frames_T3HW.to(self.tower.dtype)
         lengths = [len(frames)] if lengths is None else lengths
         pictures = self._pictures(frames, lengths)
         if self.queries is not None:
-            return self._queried(pictures)
+            states = (self.tower(pixel_values=chunk).last_hidden_state for chunk in pictures)
+            rows = states if self.reads_questions else map(self.queries, states)
+            return self._without_classes(torch.cat(list(rows)))
         if self.temporal:
             parts = [self._read(self._states(pictures, lengths))]
         else:
@@ -168,13 +171,20 @@ class FrameEncoder(nn.Module):
         patches, classes = zip(*parts, strict=True)
         return Patches(torch.cat(patches), torch.cat(classes, dim=1))
 
-    def _queried(self, pictures: Iterable[Tensor]) -> Patches:
-        """What queries read of the last state, its norm and class token included."""
+    @property
+    def reads_questions(self) -> bool:
+        """Whether the queries read a question together with each frame."""
+        return self.queries is not None and self.queries.reads_questions
+
+    def read_for(self, states_TNC: Tensor, question_L: Tensor) -> Patches:
+        """Returns what queries that read questions make of frames, whose states :meth:`forward` gave, and of one."""
         assert self.queries is not None
-        read_TQC = torch.cat(
-            [self.queries(self.tower(pixel_values=chunk).last_hidden_state) for chunk in pictures]
-        )
-        return Patches(read_TQC, read_TQC.new_empty(0, len(read_TQC), self.width))
+        parts = states_TNC.split(self.chunk_frames)
+        return self._without_classes(torch.cat([self.queries(part, question_L) for part in parts]))
+
+    def _without_classes(self, rows_TPC: Tensor) -> Patches:
+        """What stands for frames behind the last state, whose class token is read with the rest."""
+        return Patches(rows_TPC, rows_TPC.new_empty(0, len(rows_TPC), self.width))
 
     def _pictures(self, frames_T3HW: Tensor, lengths: Sequence[int]) -> Iterator[Tensor]:
         """What the tower looks at, a few frames at a time, (t, F, h, w) each."""

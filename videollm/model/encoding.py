@@ -15,14 +15,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import DataError
-from ..values import EncodedVideo, FramePlan
+from ..errors import ConfigError, DataError
+from ..values import EncodedVideo, FramePlan, FrameStates
 from .budget import TokenPlan
 from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder
 from .evaluating import evaluating
 from .preprocessing import prepare
+from .processing import VideoLLMProcessor
 from .projector import Projector
 from .segments import MergedSegments
 from .tiling import with_tiles
@@ -43,6 +44,7 @@ class VideoEncodingMixin:
     projector: Projector
     whole_frames: WholeFrames
     video_queries: VideoQueries
+    processor: VideoLLMProcessor | None
     _fingerprint: tuple[object, str] | None = None
 
     def plan_tokens(
@@ -99,8 +101,38 @@ class VideoEncodingMixin:
         """
         # A budget that cannot be met is refused before the work begins.
         self.plan_tokens(plan, max_visual_tokens)
+        if self.vision.reads_questions:
+            with torch.no_grad(), evaluating(self.vision):
+                states = self.vision(self._prepared(frames_T3HW, plan)).patches_TPC
+            return self._read(FrameStates(states, plan, max_visual_tokens), source, "")
         merged = self.merge_video(frames_T3HW, plan)
         return self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens, source=source)
+
+    def read_for(self, video: EncodedVideo, question: str) -> EncodedVideo:
+        """Returns a video as the model sees it in the light of a question: the same, unless it reads questions.
+
+        InstructBLIP's queries read the question together with each frame; its ViT need not look again.
+
+        Args:
+            video: What :meth:`encode_video` gave.
+            question: The text of the turn that is to be answered.
+
+        Raises:
+            ConfigError: The model reads questions and has no processor, whose tokenizer would read them.
+        """
+        return video if video.states is None else self._read(video.states, video.source, question)
+
+    def _read(self, states: FrameStates, source: str, question: str) -> EncodedVideo:
+        if self.processor is None:
+            raise ConfigError("this model reads questions, with its processor's tokenizer: attach one first")
+        plan = states.plan
+        most = self.config.frame_queries.question.most_tokens
+        ids = self.processor.question_ids(question, most).to(self.device)
+        with torch.no_grad(), evaluating(self.vision):
+            read = self.vision.read_for(states.states_TNC, ids)
+            merged = self.compressor.merge_only(read.patches_TPC, read.cls_LTC, self.plan_seen(plan))
+        encoded = self.encode_merged(merged, plan, max_visual_tokens=states.max_visual_tokens, source=source)
+        return replace(encoded, states=states)
 
     def encode_merged(
         self,
@@ -153,7 +185,15 @@ class VideoEncodingMixin:
 
         Returns:
             Merged segment tokens, without gradients.
+
+        Raises:
+            ConfigError: The model reads frames together with the question, so that there is no such part.
         """
+        if self.vision.reads_questions:
+            raise ConfigError(
+                "this model reads each frame together with the question, so nothing can be kept of a video that "
+                "was not asked about: it can be asked, but neither trained here nor given features from disk"
+            )
         plan = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.vision):
             seen = self.vision(self._prepared(frames_T3HW, plan))

@@ -35,6 +35,9 @@ from .settings import ImageSettings, PromptSettings, VideoSettings, read_setting
 _STAND_IN = "\ue0f0{}\ue0f1"
 _STAND_INS = re.compile("\ue0f0(\\d+)\ue0f1")
 
+#: Folder of a checkpoint in which the tokenizer lies that reads questions, as in InstructBLIP's.
+QUESTION_TOKENIZER = "qformer_tokenizer"
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessorConfig:
@@ -57,6 +60,7 @@ class VideoLLMProcessor(ProcessorMixin):
         tokenizer: A tokenizer of transformers with a chat template.
         config: The settings of video, image and prompt.
         end_of_turn_id: Id of the token that ends the assistant's turn; it carries loss, and generation stops at it.
+        question_tokenizer: What reads questions for a Q-Former that does; ``None`` for other models.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -85,17 +89,24 @@ class VideoLLMProcessor(ProcessorMixin):
             read_settings(ImageSettings, "image", image),
             read_settings(PromptSettings, "prompt", prompt),
         )
+        self.question_tokenizer: PreTrainedTokenizerBase | None = None
         self._encoder = PieceEncoder(tokenizer, self.config.prompt)
         self._answer_head, self.end_of_turn_id = self._probe_template()
 
     @classmethod
-    def for_config(cls, config: VideoLLMConfig, tokenizer: PreTrainedTokenizerBase) -> VideoLLMProcessor:
-        """Returns the processor of a model, after a check that its tokenizer fits.
+    def for_config(
+        cls,
+        config: VideoLLMConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        question_tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> VideoLLMProcessor:
+        """Returns the processor of a model, after a check that its tokenizers fit.
 
         Raises:
-            ConfigError: The tokenizer's ids are not those of the configuration.
+            ConfigError: A tokenizer's ids are not those of the configuration.
         """
         processor = cls(tokenizer, config.video, config.image, config.prompt)
+        processor.question_tokenizer = question_tokenizer
         processor.check(config)
         return processor
 
@@ -119,6 +130,19 @@ class VideoLLMProcessor(ProcessorMixin):
                 f"the tokenizer has {len(self.tokenizer)} tokens, the language model only "
                 f"{config.text_config.vocab_size}: resize its embeddings"
             )
+        reads = config.frame_queries.question if config.frame_queries else None
+        if reads is not None:
+            words = 0 if self.question_tokenizer is None else len(self.question_tokenizer)
+            if not 0 < words <= reads.vocab_size:
+                raise ConfigError(
+                    f"the Q-Former reads questions in {reads.vocab_size} words, its tokenizer has {words or 'none'}"
+                )
+
+    def question_ids(self, question: str, most: int) -> Tensor:
+        """Returns a question as a Q-Former that reads questions gets it, (L,) int64, cut to ``most`` ids."""
+        assert self.question_tokenizer is not None
+        tokenizer: Any = self.question_tokenizer
+        return torch.tensor(tokenizer(question, truncation=True, max_length=most).input_ids)
 
     @property
     def placeholder_id(self) -> int:
@@ -311,6 +335,8 @@ class VideoLLMProcessor(ProcessorMixin):
         sentencepiece_model = getattr(self.tokenizer, "vocab_file", None)
         saved = super().save_pretrained(save_directory, push_to_hub, **options)
         target = Path(save_directory) / "tokenizer.model"
+        if self.question_tokenizer is not None:
+            self.question_tokenizer.save_pretrained(Path(save_directory) / QUESTION_TOKENIZER)
         if sentencepiece_model and Path(sentencepiece_model).name == target.name and not target.exists():
             shutil.copyfile(sentencepiece_model, target)
         return saved

@@ -86,6 +86,11 @@ def split_marks(content: str) -> list[str]:
     return [part.replace("\\<video>", "<video>") for part in _MARK.split(content)]
 
 
+def plain_text(content: str) -> str:
+    r"""Returns what a person typed in a message, without the ``<video>`` marks of its media."""
+    return "".join(split_marks(content)).strip()
+
+
 def escape_marks(text: str) -> str:
     """Returns ``text`` such that a ``<video>`` a person typed stays text and marks no medium."""
     return text.replace("<video>", "\\<video>")

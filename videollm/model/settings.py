@@ -278,6 +278,22 @@ class MatchingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionSettings:
+    """How InstructBLIP's Q-Former reads a question.
+
+    Attributes:
+        vocab_size: Words of the tokenizer that it has of its own.
+        most_tokens: Most ids of a question; what is longer is cut there.
+    """
+
+    vocab_size: int = 30_523
+    most_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "vocab_size", "most_tokens")
+
+
+@dataclass(frozen=True, slots=True)
 class FrameQueriesSettings:
     """BLIP-2's Q-Former over single frames, see :mod:`.frame_queries`.
 
@@ -288,6 +304,7 @@ class FrameQueriesSettings:
         heads: Attention heads.
         intermediate_size: Inner width of the feed-forward layers.
         cross_attention_every: Queries look at the frame in every n-th layer, beginning with the first.
+        question: How the question is read together with the frames; also accepted as a mapping. ``None`` if it is not.
     """
 
     num_queries: int = 32
@@ -296,8 +313,12 @@ class FrameQueriesSettings:
     heads: int = 12
     intermediate_size: int = 3072
     cross_attention_every: int = 2
+    question: QuestionSettings | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "question", read_optional_settings(QuestionSettings, "question", self.question)
+        )
         at_least(
             self,
             1,

@@ -10,10 +10,19 @@ from typing import Any
 
 from .blip2 import BLIP2
 from .family import Family
+from .instructblip import INSTRUCTBLIP, INSTRUCTBLIP_VIDEO
 from .llava import LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION
 from .tarsier import TARSIER
 
-FAMILIES: tuple[Family, ...] = (TARSIER, LLAVA, LLAVA_NEXT_VIDEO, LLAVA_ONEVISION, BLIP2)
+FAMILIES: tuple[Family, ...] = (
+    TARSIER,
+    LLAVA,
+    LLAVA_NEXT_VIDEO,
+    LLAVA_ONEVISION,
+    BLIP2,
+    INSTRUCTBLIP,
+    INSTRUCTBLIP_VIDEO,
+)
 
 __all__ = ["BLIP2", "FAMILIES", "Family", "family_of"]
 

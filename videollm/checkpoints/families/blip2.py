@@ -29,7 +29,7 @@ _QFORMER = {
     "cross_attention_every": ("cross_attention_frequency", 2),
 }
 
-_WEIGHTS = (
+WEIGHTS = (
     (r"^vision_model\.", "vision.tower."),
     (r"^qformer\.", "vision.queries.qformer."),
     (r"^query_tokens$", "vision.queries.query_tokens"),
@@ -46,23 +46,41 @@ _CHAT = (
 
 
 def _translate(published: Mapping[str, Any]) -> dict[str, Any]:
-    if not published.get("use_decoder_only_language_model", True):
-        raise UnsupportedModelError("BLIP-2 with an encoder-decoder language model (T5) is not supported")
-    placeholder = published.get("image_token_index", published.get("image_token_id"))
+    # Trained on single images, with a context of 2,048.
+    return translate_queries(published, "BLIP-2", medium="image", max_frames=16)
+
+
+def translate_queries(
+    published: Mapping[str, Any], name: str, *, medium: str, max_frames: int
+) -> dict[str, Any]:
+    """Returns what BLIP-2 and the models built on it have in common.
+
+    Args:
+        published: Their ``config.json``.
+        name: What the family is called, for messages.
+        medium: What the placeholder is named for, ``"image"`` or ``"video"``.
+        max_frames: Frames of a video that are read by default.
+
+    Raises:
+        UnsupportedModelError: Its language model is no decoder, or the placeholder is not told.
+    """
+    text = {"model_type": "opt", **(published.get("text_config") or {})}
+    if not published.get("use_decoder_only_language_model", text["model_type"] != "t5"):
+        raise UnsupportedModelError(f"{name} with an encoder-decoder language model (T5) is not supported")
+    placeholder = published.get(f"{medium}_token_index", published.get(f"{medium}_token_id"))
     if placeholder is None:
         raise UnsupportedModelError(
-            "its config.json names no image_token_index; newer revisions of BLIP-2 do"
+            f"its config.json names no {medium}_token_index; newer revisions of {name} do"
         )
     return {
         **translate_vision(published),
-        "text_config": {"model_type": "opt", **(published.get("text_config") or {})},
+        "text_config": text,
         "vision_layer": -1,
         "compressor": {"kind": "frames"},
         "projector": {"layers": 1, "norm": False},
-        # Trained on single images, with a context of 2,048.
-        "video": {"fps": 1.0, "max_frames": 16, "frames_per_segment": 1, "max_segments": 16},
+        "video": {"fps": 1.0, "max_frames": max_frames, "frames_per_segment": 1, "max_segments": max_frames},
         "prompt": {
-            "placeholder": "<image>",
+            "placeholder": f"<{medium}>",
             "vision_start": None,
             "vision_end": None,
             "write_times": False,
@@ -88,7 +106,7 @@ BLIP2 = Family(
     "BLIP-2",
     lambda published: published.get("model_type") == "blip-2",
     _translate,
-    _WEIGHTS,
+    WEIGHTS,
     (r"^vision_model\.embeddings\.position_ids$",),
     _CHAT,
     "<image>",
