@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videollm.values import GenerationSettings
+from videollm.model.generation import default_settings
 
 from .looking import most_visual_tokens
 from .session import ChatSession
@@ -33,6 +33,8 @@ class Defaults:
         most_visual_tokens: How far that may be raised: what the compressor gives at its best.
         max_new_tokens: Most tokens of an answer.
         most_new_tokens: How far that may be raised.
+        temperature: 0 for the likeliest words.
+        top_p: Total probability of the words that are drawn from.
     """
 
     fps: float
@@ -42,6 +44,8 @@ class Defaults:
     most_visual_tokens: int
     max_new_tokens: int
     most_new_tokens: int
+    temperature: float
+    top_p: float
 
 
 class ChatService:
@@ -70,7 +74,7 @@ class ChatService:
     @property
     def defaults(self) -> Defaults:
         """The checkpoint's own settings, as the controls start from them."""
-        video = self.model.config.video
+        video, usual = self.model.config.video, default_settings(self.model)
         most_tokens = most_visual_tokens(self.model)
         most_new_tokens = min(_MOST_NEW_TOKENS, self.model.config.context_length or _MOST_NEW_TOKENS)
         return Defaults(
@@ -79,8 +83,10 @@ class ChatService:
             most_frames=max(_MOST_FRAMES, video.max_frames),
             max_visual_tokens=min(video.max_visual_tokens or most_tokens, most_tokens),
             most_visual_tokens=most_tokens,
-            max_new_tokens=min(GenerationSettings().max_new_tokens, most_new_tokens),
+            max_new_tokens=min(usual.max_new_tokens, most_new_tokens),
             most_new_tokens=most_new_tokens,
+            temperature=usual.temperature,
+            top_p=usual.top_p,
         )
 
     def open(self) -> ChatSession:

@@ -134,10 +134,22 @@ def _sampling_controls(service: ChatService) -> SamplingControls:
     defaults = service.defaults
     with gr.Row():
         temperature = gr.Slider(
-            0, 2, 0.0, step=0.05, label="Temperature", info="0 takes the likeliest words.", min_width=140
+            0,
+            2,
+            defaults.temperature,
+            step=0.05,
+            label="Temperature",
+            info="0 takes the likeliest words.",
+            min_width=140,
         )
         top_p = gr.Slider(
-            0.05, 1, 1.0, step=0.05, label="Top-p", info="Counts above temperature 0.", min_width=140
+            0.05,
+            1,
+            defaults.top_p,
+            step=0.05,
+            label="Top-p",
+            info="Counts above temperature 0.",
+            min_width=140,
         )
     with gr.Row():
         length = gr.Slider(

@@ -13,6 +13,7 @@ from videollm.model.budget import TokenPlan
 from videollm.model.modeling import VideoLLM
 from videollm.model.prompting import IGNORED, VisualLayout
 from videollm.model.segments import MergedSegments
+from videollm.model.whole_frames import row_spans
 from videollm.values import FramePlan
 
 from .packing import PackedPrompts, pad_rows
@@ -26,7 +27,7 @@ class Seen:
     Attributes:
         video: Its segments, arranged for the plan.
         tokens: How many tokens each segment gets.
-        spans_K2: Start and end second of each token.
+        spans_K2: Start and end second of each token that the projector gets.
         layout: The same for the prompt.
     """
 
@@ -53,7 +54,8 @@ class Seeing:
         plan = video.adapt(seen)
         arranged = self._compressor.arrange(video, tokens)
         spans_K2 = self._compressor.token_spans(arranged, tokens, plan)
-        layout = VisualLayout.of(plan, tokens, spans_K2.tolist())
+        rows = spans_K2 if tokens.whole_frames is None else row_spans(tokens, plan)
+        layout = VisualLayout.of(plan, tokens, rows.tolist())
         # The prompt may tell of the frames that were looked at, whatever became of them.
         layout = layout if seen == planned else replace(layout, plan=planned)
         return Seen(arranged, tokens, spans_K2, layout)

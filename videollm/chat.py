@@ -26,7 +26,7 @@ from PIL.Image import Image
 
 from .errors import ConfigError, ContextOverflowError, DataError
 from .media import Frames, Medium, ReadOptions, Source, load_medium, processor_of
-from .model.generation import PromptCache, TextStream, stream_generate
+from .model.generation import PromptCache, TextStream, default_settings, stream_generate
 from .model.modeling import VideoLLM
 from .model.prompting import count_marks, escape_marks, format_time
 from .values import Answer, EncodedVideo, GenerationSettings, Message, Usage
@@ -139,7 +139,7 @@ class VideoChat:
         Args:
             question: What is asked.
             **settings: Fields of :class:`~videollm.values.GenerationSettings`: ``max_new_tokens``, ``temperature``,
-                ``top_p``, ``repetition_penalty``, ``stop``, ``seed``.
+                ``top_p``, ``repetition_penalty``, ``stop``, ``seed``; the others are the checkpoint's own.
 
         Returns:
             The answer with its costs and with what the person should know besides.
@@ -168,7 +168,7 @@ class VideoChat:
             ContextOverflowError: The media and the question alone are too long for the language model (when the first
                 piece is asked for).
         """
-        chosen = _generation_settings(settings)
+        chosen = _generation_settings(settings, default_settings(self.model))
         if not question.strip():
             raise ConfigError("the question is empty; ask something")
         self._close()
@@ -290,14 +290,14 @@ def _check_origin(model: VideoLLM, encoded: EncodedVideo) -> None:
         )
 
 
-def _generation_settings(settings: dict[str, Any]) -> GenerationSettings:
+def _generation_settings(settings: dict[str, Any], usual: GenerationSettings) -> GenerationSettings:
     known = [field.name for field in dataclasses.fields(GenerationSettings)]
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise ConfigError(f"unknown generation setting {name!r}: {hint}")
-    return GenerationSettings(**settings)
+    return dataclasses.replace(usual, **settings)
 
 
 def _dropped_notice(dropped: tuple[Message, ...], context: int | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from videollm import VideoChat, load_model
 from videollm.cli import app
 from videollm.errors import CheckpointError, ConfigError
 from videollm.media import processor_of
-from videollm.model.generation import stream_generate
+from videollm.model.generation import default_settings, stream_generate
 from videollm.model.modeling import decoder_layers
 from videollm.model.prompting import plain_text
 from videollm.values import FramePlan, GenerationSettings, Message
@@ -318,3 +318,28 @@ def test_a_model_spread_over_devices_says_what_it_says_on_one(published, tmp_pat
         _, same = encoded(model, 2)
         assert torch.equal(same.tokens_KD, video.tokens_KD)
         assert VideoChat(model, same).ask("What?", max_new_tokens=4).text == said
+
+
+def test_answers_are_drawn_as_the_published_generation_config_says(tmp_path):
+    """Its ends of an answer count too, and an imported checkpoint keeps it."""
+    save_published("llava", tmp_path / "model")
+    usual = load_model(tmp_path / "model", device="cpu")
+    assert default_settings(usual) == GenerationSettings()
+    _, video = encoded(usual, 2)
+    stream = stream_generate(
+        usual, prompt(usual, [video])["input_ids"][0].tolist(), video.tokens_KD, GenerationSettings()
+    )
+    "".join(stream)
+    how = {"do_sample": True, "temperature": 0.5, "top_p": 0.75, "eos_token_id": [2, stream.ids[3]]}
+    (tmp_path / "model" / "generation_config.json").write_text(json.dumps(how))
+    done = CliRunner().invoke(
+        app, ["import", str(tmp_path / "model"), "--out", str(tmp_path / "own"), "--json"]
+    )
+    assert done.exit_code == 0, done.stderr
+    for directory in ("model", "own"):
+        model = load_model(tmp_path / directory, device="cpu")
+        assert default_settings(model) == GenerationSettings(temperature=0.5, top_p=0.75)
+        assert model.generation_config.suppress_tokens == [model.config.placeholder_token_id]
+        answer = VideoChat(model, video).ask("What is on the left?", temperature=0)
+        assert answer.finish_reason == "stop"
+        assert answer.usage.completion_tokens <= 4

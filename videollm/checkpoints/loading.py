@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoTokenizer, BitsAndBytesConfig, GenerationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils import logging as transformers_logging
 
 from ..errors import CheckpointError, ConfigError, VideoLLMError
@@ -191,6 +192,8 @@ def _load_base(
                 options["config"] = load_config(found)
                 options["state_dict"] = read_weights(found.base, family, found.read_published())
             model: VideoLLM = VideoLLM.from_pretrained(None if family else found.base, **options)
+            if family is not None and (found.base / GENERATION_CONFIG_NAME).is_file():
+                model.generation_config = GenerationConfig.from_pretrained(found.base, local_files_only=True)
     except VideoLLMError:
         raise
     except Exception as error:  # torch, safetensors and transformers each raise their own for broken files

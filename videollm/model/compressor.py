@@ -226,7 +226,15 @@ class Compressor(nn.Module):
         """
         videos = [self.arrange(merged, planned) for merged, planned in zip(batch, token_plans, strict=True)]
         rows, _ = self._read(videos, [count for planned in token_plans for count in planned.counts])
-        parts = torch.split(rows, [sum(planned.counts) for planned in token_plans])
+        # Whole frames are laid out behind the projector, in more rows or fewer.
+        queried = self.config.has_queries
+        parts = torch.split(
+            rows,
+            [
+                sum(planned.counts) if queried else len(video.tokens_MC)
+                for video, planned in zip(videos, token_plans, strict=True)
+            ],
+        )
         return [self._with_memory(*video) for video in zip(videos, token_plans, parts, strict=True)]
 
     def arrange(self, merged: MergedSegments, token_plan: TokenPlan) -> MergedSegments:

@@ -145,6 +145,19 @@ class TextStream(Iterator[str]):
         return token_id
 
 
+def default_settings(model: VideoLLM) -> GenerationSettings:
+    """Returns how a model's answers are drawn unless asked otherwise: as its checkpoint's ``generation_config`` says.
+
+    Where that does not ask for sampling, as for the built-in model, it is the likeliest token each time.
+    """
+    how = model.generation_config
+    return GenerationSettings(
+        temperature=(1.0 if how.temperature is None else how.temperature) if how.do_sample else 0.0,
+        top_p=1.0 if how.top_p is None else how.top_p,
+        repetition_penalty=how.repetition_penalty or 1.0,
+    )
+
+
 def stream_generate(
     model: VideoLLM,
     input_ids: Sequence[int],
@@ -187,7 +200,7 @@ def stream_generate(
     return TextStream(
         _Reader(model, prompt, visual_tokens, PromptCache() if cache is None else cache),
         _Chooser(settings, placeholder_id, model.device),
-        _Texts(model.processor, settings.stop),
+        _Texts(model.processor, model.generation_config.eos_token_id, settings.stop),
         _room(model.config.context_length, len(prompt), settings.max_new_tokens),
         should_stop or (lambda: False),
     )
@@ -280,9 +293,9 @@ class _Chooser:
 class _Texts:
     """Text of the answer's ids, up to a stop id or a stop string."""
 
-    def __init__(self, processor: VideoLLMProcessor, stop: Sequence[str]) -> None:
+    def __init__(self, processor: VideoLLMProcessor, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
         self._decoder, self._filter = TextDecoder(processor.tokenizer), StopFilter(stop)
-        self._stop_ids = frozenset(processor.stop_ids)
+        self._stop_ids = frozenset(stop_ids)
         self.ended = False
 
     def push(self, token_id: int) -> str:

@@ -149,15 +149,18 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         return (model, info) if wants_info else model
 
     def attach(self, processor: VideoLLMProcessor) -> None:
-        """Makes a processor this model's own; its token ids say where answers end.
+        """Makes a processor this model's own; its token ids say where answers end, beside those of the checkpoint.
 
         Raises:
             ConfigError: The processor belongs to another model.
         """
         processor.check(self.config)
         self.processor = processor
-        self.generation_config.eos_token_id = list(processor.stop_ids)
-        self.generation_config.pad_token_id = processor.pad_id
+        how = self.generation_config
+        known = [how.eos_token_id] if isinstance(how.eos_token_id, int) else how.eos_token_id or ()
+        how.eos_token_id = sorted({*processor.stop_ids, *known})
+        how.pad_token_id = processor.pad_id
+        how.suppress_tokens = sorted({*(how.suppress_tokens or ()), self.config.placeholder_token_id})
 
     def get_input_embeddings(self) -> nn.Module:
         """Returns the word embeddings of the language model."""
