@@ -17,7 +17,9 @@ PROMISED = {
     "ConfigError",
     "ContextOverflowError",
     "DataError",
+    "Description",
     "EncodedVideo",
+    "Event",
     "FramePlan",
     "GenerationSettings",
     "Message",
@@ -32,6 +34,7 @@ PROMISED = {
     "VideoLLMError",
     "VideoLLMProcessor",
     "__version__",
+    "describe_video",
     "load_model",
 }
 

@@ -120,7 +120,7 @@ class MediaFeatures:
             return str(error)
 
     def _encode(self, medium: MediaFile, frames: Frames) -> None:
-        prepared = processor_of(self._model).prepare_frames(frames.frames_THW3)
+        prepared = processor_of(self._model).prepare(frames.frames_THW3, frames.plan)
         merged = self._model.merge_video(prepared, frames.plan)
         path = self._path(medium)
         path.parent.mkdir(exist_ok=True)

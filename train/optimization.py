@@ -139,6 +139,8 @@ def trainable_table(model: nn.Module) -> str:
     trained: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for name, weight in model.named_parameters():
+        if ".original_module." in name:
+            continue  # peft trains a copy in its place
         component = name.split(".", 1)[0]
         total[component] += weight.numel()
         trained[component] += weight.numel() if weight.requires_grad else 0

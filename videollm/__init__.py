@@ -21,7 +21,9 @@ from .errors import (
 )
 from .values import (
     Answer,
+    Description,
     EncodedVideo,
+    Event,
     FramePlan,
     GenerationSettings,
     Message,
@@ -33,6 +35,7 @@ from .values import (
 if TYPE_CHECKING:
     from .chat import VideoChat
     from .checkpoints import load_model
+    from .describe import describe_video
     from .model.configuration import VideoLLMConfig
     from .model.modeling import VideoLLM
     from .model.processing import VideoLLMProcessor
@@ -46,7 +49,9 @@ __all__ = [
     "ConfigError",
     "ContextOverflowError",
     "DataError",
+    "Description",
     "EncodedVideo",
+    "Event",
     "FramePlan",
     "GenerationSettings",
     "Message",
@@ -61,6 +66,7 @@ __all__ = [
     "VideoLLMError",
     "VideoLLMProcessor",
     "__version__",
+    "describe_video",
     "load_model",
 ]
 
@@ -69,6 +75,7 @@ _LAZY = {
     "VideoLLM": ".model.modeling",
     "VideoLLMConfig": ".model.configuration",
     "VideoLLMProcessor": ".model.processing",
+    "describe_video": ".describe",
     "load_model": ".checkpoints",
 }
 

@@ -270,6 +270,38 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """What happens in a stretch of a video.
+
+    Attributes:
+        start_s: Start in seconds.
+        end_s: End in seconds.
+        text: What the model says of it.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A video described.
+
+    Attributes:
+        summary: All of it in a few sentences.
+        events: What happens, in order of time and without gaps.
+        usage: What it cost.
+        notices: What the person should know besides.
+    """
+
+    summary: str
+    events: tuple[Event, ...]
+    usage: Usage
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationSettings:
     """How an answer is sampled.
 

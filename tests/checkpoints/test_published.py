@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from videollm import VideoChat, load_model
 from videollm.cli import app
-from videollm.errors import CheckpointError, ConfigError
+from videollm.errors import CheckpointError, ConfigError, VideoLLMError
 from videollm.media import processor_of
 from videollm.model.generation import default_settings, stream_generate
 from videollm.model.modeling import decoder_layers
@@ -343,3 +344,50 @@ def test_answers_are_drawn_as_the_published_generation_config_says(tmp_path):
         answer = VideoChat(model, video).ask("What is on the left?", temperature=0)
         assert answer.finish_reason == "stop"
         assert answer.usage.completion_tokens <= 4
+
+
+def test_images_and_videos_are_asked_about_from_their_files(both, tmp_path, clip_files):
+    """Also images that are cut into tiles, whatever their size."""
+    _, _, ours = both
+    for size in ((64, 40), (60, 150), (56, 56)):
+        path = tmp_path / f"{size[0]}.png"
+        Image.new("RGB", size, "red").save(path)
+        chat = VideoChat(ours, [path, clip_files[0]])
+        answer = chat.ask("What is on the left?", max_new_tokens=2)
+        assert answer.usage.visual_tokens == sum(video.token_count for video in chat.videos)
+        image = chat.videos[0].plan
+        assert image.size_px == (size[1], size[0])
+
+
+def drop(name):
+    return lambda config, _: config.pop(name)
+
+
+def narrow(config, _):
+    config["text_config"]["hidden_size"] = 32
+
+
+def strange_sampling(_, directory):
+    (directory / "generation_config.json").write_text('{"do_sample": true, "top_p": 3.0}')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop("vision_config"), "model: as LLaVA-OneVision: image.tiles must be"),
+        (drop("text_config"), "model does not hold the weights"),
+        (narrow, "model does not hold the weights"),
+        (strange_sampling, "top_p must be"),
+    ],
+)
+def test_a_configuration_that_is_not_the_weights_is_one_line(spoil, message, tmp_path, capfd):
+    """Nothing is built before, whose size would not be this model's."""
+    save_published("llava_onevision", tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    spoil(config, tmp_path / "model")
+    path.write_text(json.dumps(config))
+    capfd.readouterr()
+    with pytest.raises(VideoLLMError, match=message):
+        load_model(tmp_path / "model", device="cpu")
+    assert "LOAD REPORT" not in "".join(capfd.readouterr())

@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import ConfigError
 from ..model.configuration import VideoLLMConfig
 from ..model.modeling import VideoLLM
 from ..model.processing import VideoLLMProcessor
 from .directories import find_model
 from .loading import load_config, load_processor
-from .published import read_file, weight_files
-
-_NAMED = 8
+from .published import check_shapes, read_file, refuse_missing, wanted_shapes, weight_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +125,13 @@ def _write_weights(
     directory: Path,
 ) -> tuple[int, tuple[str, ...]]:
     """Writes a file for each part, and returns the number of weights and what was left out."""
-    wanted = _wanted_shapes(config)
+    wanted = wanted_shapes(config)
     index: dict[str, str] = {}
     left_out: list[str] = []
     parameters = size = 0
     for number, read in enumerate(parts, 1):
         tensors, unused = read()
-        _check(source, tensors, wanted)
+        check_shapes(source, tensors, wanted)
         left_out += unused
         name = "model.safetensors" if len(parts) == 1 else f"model-{number:05}-of-{len(parts):05}.safetensors"
         contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
@@ -143,40 +140,13 @@ def _write_weights(
         parameters += sum(tensor.numel() for tensor in tensors.values())
         size += sum(tensor.nbytes for tensor in tensors.values())
         config.dtype = next((tensor.dtype for tensor in tensors.values()), config.dtype)
-    if missing := sorted(wanted.keys() - index.keys()):
-        raise CheckpointError(
-            f"{source} does not hold the weights of this model: {len(missing)} missing "
-            f"({', '.join(missing[:_NAMED])}{', …' if len(missing) > _NAMED else ''})"
-        )
+    refuse_missing(source, wanted.keys() - index.keys())
     if len(parts) > 1:
         content = {"metadata": {"total_size": size}, "weight_map": index}
         (directory / "model.safetensors.index.json").write_text(
             json.dumps(content, indent=2), encoding="utf-8"
         )
     return parameters, tuple(left_out)
-
-
-def _wanted_shapes(config: VideoLLMConfig) -> dict[str, torch.Size]:
-    """Names and shapes of the weights that a checkpoint of this configuration holds."""
-    with torch.device("meta"):
-        model = VideoLLM(config)
-    tied = set(model.all_tied_weights_keys)
-    return {name: weight.shape for name, weight in model.state_dict().items() if name not in tied}
-
-
-def _check(source: str, tensors: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
-    wrong = [
-        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name])}"
-        if name in wanted
-        else f"{name} unexpected"
-        for name, tensor in tensors.items()
-        if wanted.get(name) != tensor.shape
-    ]
-    if wrong:
-        raise CheckpointError(
-            f"{source} does not hold the weights of this model: {'; '.join(wrong[:_NAMED])}"
-            f"{' …' if len(wrong) > _NAMED else ''}"
-        )
 
 
 def _beside(directory: Path) -> list[Path]:

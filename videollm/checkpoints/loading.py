@@ -17,15 +17,17 @@ from transformers import AutoTokenizer, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import GENERATION_CONFIG_NAME
 from transformers.utils import logging as transformers_logging
 
-from ..errors import CheckpointError, ConfigError, VideoLLMError
+from ..errors import CheckpointError, ConfigError, UnsupportedModelError, VideoLLMError
 from ..model.configuration import VideoLLMConfig
 from ..model.encoding import VISUAL_PARTS
+from ..model.generation import default_settings
 from ..model.modeling import VideoLLM
 from ..model.processing import QUESTION_TOKENIZER, VideoLLMProcessor
 from .directories import ModelDirectory, find_model
 from .four_bit import keep_unpacked
-from .published import read_weights
+from .published import check_shapes, read_weights, refuse_missing, wanted_shapes
 
+_DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 _DTYPES = {
     "float32": torch.float32,
     "fp32": torch.float32,
@@ -71,6 +73,8 @@ def load_model(
     found = find_model(name_or_directory)
     if device_map is not None and device is not None:
         raise ConfigError("device and device_map exclude each other; give one of them")
+    if isinstance(device_map, str) and device_map not in _DEVICE_MAPS:
+        raise ConfigError(f"device_map must be {', '.join(_DEVICE_MAPS)} or a mapping, got {device_map!r}")
     place = choose_device(device)
     precision = _choose_dtype(dtype, place)
     quantization = _quantization(precision, load_in_4bit=load_in_4bit, load_in_8bit=load_in_8bit)
@@ -114,12 +118,17 @@ def quiet_peft() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Hides transformers' progress bars over files that load and save in a blink."""
-    was_shown = transformers_logging.is_progress_bar_enabled()
+    """Hides transformers' progress bars over files that load in a blink, and its tables of what is an error here."""
+    was_shown, verbosity = (
+        transformers_logging.is_progress_bar_enabled(),
+        transformers_logging.get_verbosity(),
+    )
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if was_shown:
             transformers_logging.enable_progress_bar()
 
@@ -189,11 +198,16 @@ def _load_base(
     try:
         with no_progress_bars():
             if (family := found.family) is not None:
-                options["config"] = load_config(found)
-                options["state_dict"] = read_weights(found.base, family, found.read_published())
+                config = options["config"] = load_config(found)
+                weights = options["state_dict"] = read_weights(found.base, family, found.read_published())
+                # Before anything is built, whose size an incomplete configuration would not tell.
+                wanted = wanted_shapes(config)
+                check_shapes(found.name, weights, wanted)
+                refuse_missing(found.name, wanted.keys() - weights.keys())
             model: VideoLLM = VideoLLM.from_pretrained(None if family else found.base, **options)
             if family is not None and (found.base / GENERATION_CONFIG_NAME).is_file():
                 model.generation_config = GenerationConfig.from_pretrained(found.base, local_files_only=True)
+                default_settings(model)
     except VideoLLMError:
         raise
     except Exception as error:  # torch, safetensors and transformers each raise their own for broken files
@@ -250,7 +264,10 @@ def load_config(found: ModelDirectory) -> VideoLLMConfig:
         UnsupportedModelError: It is a published one with a setting that is not supported.
     """
     if found.family is not None:
-        return VideoLLMConfig(**found.read_config())
+        try:
+            return VideoLLMConfig(**found.read_config())
+        except (ConfigError, UnsupportedModelError) as error:
+            raise type(error)(f"{found.name}: as {found.family.name}: {error}") from error
     config: VideoLLMConfig = VideoLLMConfig.from_pretrained(found.base, local_files_only=True)
     return config
 

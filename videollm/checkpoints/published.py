@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError, UnsupportedModelError
+from ..model.configuration import VideoLLMConfig
+from ..model.modeling import VideoLLM
 from .families import Family
 from .hub import fetch, is_hub_name
 
@@ -120,3 +123,45 @@ def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[di
             f"{', …' if len(unknown) > _NAMED else ''})"
         )
     return tensors | family.derive(config, tensors), unused
+
+
+def wanted_shapes(config: VideoLLMConfig) -> dict[str, torch.Size]:
+    """Names and shapes of the weights that a checkpoint of this configuration holds."""
+    with torch.device("meta"):
+        model = VideoLLM(config)
+    tied = set(model.all_tied_weights_keys)
+    return {name: weight.shape for name, weight in model.state_dict().items() if name not in tied}
+
+
+def check_shapes(source: str, tensors: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> None:
+    """Refuses tensors that a model does not have, or has in another shape.
+
+    Raises:
+        CheckpointError: There are any.
+    """
+    wrong = [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name])}"
+        if name in wanted
+        else f"{name} unexpected"
+        for name, tensor in tensors.items()
+        if wanted.get(name) != tensor.shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{source} does not hold the weights of this model: {'; '.join(wrong[:_NAMED])}"
+            f"{' …' if len(wrong) > _NAMED else ''}"
+        )
+
+
+def refuse_missing(source: str, missing: Collection[str]) -> None:
+    """Refuses a checkpoint that lacks tensors.
+
+    Raises:
+        CheckpointError: It does.
+    """
+    if missing:
+        first = ", ".join(sorted(missing)[:_NAMED])
+        raise CheckpointError(
+            f"{source} does not hold the weights of this model: {len(missing)} missing "
+            f"({first}{', …' if len(missing) > _NAMED else ''})"
+        )

@@ -144,7 +144,7 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
     from ..checkpoints import find_model
     from ..model.budget import plan_tokens
     from ..model.compressor_config import CompressorConfig
-    from ..model.tiling import with_tiles
+    from ..model.tiling import plan_seen
     from ..video import probe
 
     found = probe(path)
@@ -155,11 +155,13 @@ def describe_video(path: str, model: str, read_options: Any) -> dict[str, Any]:
     budget = (
         video.max_visual_tokens if read_options.max_visual_tokens is None else read_options.max_visual_tokens
     )
-    queries = config.get("frame_queries")
+    whole_videos = config.get("video_queries")
+    queries = whole_videos["queries"] if whole_videos else config.get("frame_queries")
     side = config["vision_config"]["image_size"] // config["vision_config"]["patch_size"]
     grid = (queries["num_queries"], 1) if queries else (side, side)
     compressor = CompressorConfig.from_dict(config["compressor"])
-    tokens = plan_tokens(with_tiles(plan, image, grid), compressor, budget, grid=grid, image=image)
+    seen = plan_seen(plan, image, grid, whole_videos=bool(whole_videos))
+    tokens = plan_tokens(seen, compressor, budget, grid=grid, image=image)
     return {
         **dataclasses.asdict(found),
         "plan": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..checkpoints import find_model
 from ..checkpoints.loading import load_processor
@@ -14,7 +14,7 @@ from ..model.configuration import VideoLLMConfig
 from ..model.processing import VideoLLMProcessor
 from ..model.prompting import RenderedPrompt, VisualLayout
 from ..model.settings import ImageSettings, VideoSettings
-from ..model.tiling import with_tiles
+from ..model.tiling import plan_seen
 from ..values import FramePlan, Message
 from .records import MediaFile, Record
 
@@ -30,6 +30,7 @@ class Reader:
         image: How the encoder's input is prepared.
         compressor: How many tokens they become.
         grid: Rows and columns of patches in a frame.
+        whole_videos: Whether queries read a whole video, however many frames it has.
         context: Most tokens of a conversation.
     """
 
@@ -39,6 +40,7 @@ class Reader:
     image: ImageSettings
     compressor: CompressorConfig
     grid: tuple[int, int]
+    whole_videos: bool
     context: int
 
     @classmethod
@@ -67,6 +69,7 @@ class Reader:
             image=config.image,
             compressor=config.compressor,
             grid=config.grid,
+            whole_videos=config.video_queries is not None,
             context=config.text_config.max_position_embeddings,
         )
 
@@ -82,11 +85,12 @@ class Reader:
 
     def layout(self, plan: FramePlan) -> VisualLayout:
         """Returns how many tokens a medium takes in a prompt, at most."""
-        cut = with_tiles(plan, self.image, self.grid)
+        seen = plan_seen(plan, self.image, self.grid, whole_videos=self.whole_videos)
         tokens = plan_tokens(
-            cut, self.compressor, self.video.max_visual_tokens, grid=self.grid, image=self.image
+            seen, self.compressor, self.video.max_visual_tokens, grid=self.grid, image=self.image
         )
-        return VisualLayout.of(plan, tokens, [(0.0, 0.0)] * tokens.total)
+        layout = VisualLayout.of(seen, tokens, [(0.0, 0.0)] * tokens.total)
+        return replace(layout, plan=plan)
 
     def write(self, record: Record, layouts: Sequence[VisualLayout]) -> RenderedPrompt:
         """Returns a conversation as the language model reads it."""

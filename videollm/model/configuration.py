@@ -19,6 +19,7 @@ from transformers import (
 from ..errors import ConfigError
 from .compressor_config import CompressorConfig
 from .settings import (
+    DescribeSettings,
     FrameQueriesSettings,
     ImageSettings,
     MatchingSettings,
@@ -38,6 +39,7 @@ _SETTINGS = {
     "image": ImageSettings,
     "prompt": PromptSettings,
     "projector": ProjectorSettings,
+    "describe": DescribeSettings,
 }
 _OPTIONAL_SETTINGS = {
     "stem": StemSettings,
@@ -60,6 +62,7 @@ class VideoLLMConfig(PreTrainedConfig):
         video: How a video is read by default.
         image: How frames are prepared.
         prompt: How videos stand in the prompt.
+        describe: How the model is asked for descriptions.
         placeholder_token_id: Id of ``prompt.placeholder`` in the tokenizer.
         vision_layer: Hidden state of the encoder that patches are read from: 0 is the embeddings, -1 the last layer.
         vision_chunk_frames: Frames that pass through the encoder together; the result does not depend on it.
@@ -81,6 +84,7 @@ class VideoLLMConfig(PreTrainedConfig):
     video: Any = None
     image: Any = None
     prompt: Any = None
+    describe: Any = None
     placeholder_token_id: int = 0
     vision_layer: int = -2
     vision_chunk_frames: int = 4

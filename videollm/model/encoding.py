@@ -26,7 +26,7 @@ from .preprocessing import prepare
 from .processing import VideoLLMProcessor
 from .projector import Projector
 from .segments import MergedSegments
-from .tiling import with_tiles
+from .tiling import plan_seen
 from .video_queries import VideoQueries
 from .whole_frames import WholeFrames, row_spans
 
@@ -64,13 +64,9 @@ class VideoEncodingMixin:
         return self.compressor.plan_tokens(seen, self._budget(max_visual_tokens), merged=merged)
 
     def plan_seen(self, plan: FramePlan) -> FramePlan:
-        """Returns the plan of what the compressor gets: the same, with two exceptions.
-
-        Of an image that is cut it is that of the whole and its tiles; where queries read a whole video, of one frame.
-        """
-        if self.config.video_queries is not None:
-            return replace(plan, times_s=plan.times_s[:1], segments=((0, 1),))
-        return with_tiles(plan, self.config.image, self.vision.grid)
+        """Returns the plan of what the compressor gets, see :func:`~videollm.model.tiling.plan_seen`."""
+        whole_videos = self.config.video_queries is not None
+        return plan_seen(plan, self.config.image, self.vision.grid, whole_videos=whole_videos)
 
     def _budget(self, max_visual_tokens: int | None) -> int | None:
         return self.config.video.max_visual_tokens if max_visual_tokens is None else max_visual_tokens

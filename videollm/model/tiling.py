@@ -88,6 +88,22 @@ def tile(size_px: tuple[int, int], image: ImageSettings, grid: tuple[int, int]) 
     return Tiling(tiles, grid, top, left, size, _shrunk(size, image.most_tiles, grid))
 
 
+def plan_seen(
+    plan: FramePlan, image: ImageSettings, grid: tuple[int, int], *, whole_videos: bool
+) -> FramePlan:
+    """Returns the plan of what the compressor gets: the same, with two exceptions.
+
+    Args:
+        plan: The frame plan.
+        image: How pictures are prepared; of one that is cut it is the plan of the whole and its tiles.
+        grid: Rows and columns of patches of a frame.
+        whole_videos: Whether queries read a whole video, which then is one frame.
+    """
+    if whole_videos:
+        return replace(plan, times_s=plan.times_s[:1], segments=((0, 1),))
+    return with_tiles(plan, image, grid)
+
+
 def with_tiles(plan: FramePlan, image: ImageSettings, grid: tuple[int, int]) -> FramePlan:
     """Returns the plan of what the encoder sees of a medium: of an image that is cut, the whole and the tiles.
 

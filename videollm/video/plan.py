@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -55,11 +56,34 @@ def plan_frames(
     count = min(max(round(fps * (end - start)), 1), max_frames)
     step = (end - start) / count
     times = tuple(start + (index + 0.5) * step for index in range(count))
-    if seconds_per_segment is None:
-        segments = _equal_runs(count, min(math.ceil(count / frames_per_segment), max_segments))
-    else:
-        segments = _timed_runs(count, min(math.ceil((end - start) / seconds_per_segment), max_segments))
+    segments = _segments(count, end - start, frames_per_segment, seconds_per_segment, max_segments)
     return FramePlan(times, segments, start, end)
+
+
+def part_of_plan(
+    plan: FramePlan,
+    frames: tuple[int, int],
+    start_s: float,
+    end_s: float,
+    *,
+    frames_per_segment: int = 2,
+    seconds_per_segment: float | None = None,
+    max_segments: int = 16,
+) -> FramePlan:
+    """Plans a part of what was read already, with segments of its own.
+
+    Args:
+        plan: The resolved plan of all frames.
+        frames: Half-open run of frames that the part has.
+        start_s: Where the part starts in the file.
+        end_s: Where it ends.
+        frames_per_segment: As for :func:`plan_frames`.
+        seconds_per_segment: As for :func:`plan_frames`.
+        max_segments: As for :func:`plan_frames`.
+    """
+    times = plan.times_s[slice(*frames)]
+    segments = _segments(len(times), end_s - start_s, frames_per_segment, seconds_per_segment, max_segments)
+    return dataclasses.replace(plan, times_s=times, segments=segments, start_s=start_s, end_s=end_s)
 
 
 def resolve_plan(plan: FramePlan, times_s: Sequence[float | None]) -> FramePlan:
@@ -81,7 +105,7 @@ def resolve_plan(plan: FramePlan, times_s: Sequence[float | None]) -> FramePlan:
                 kept.append(time)
         if len(kept) > start:
             segments.append((start, len(kept)))
-    return FramePlan(tuple(kept), tuple(segments), plan.start_s, plan.end_s, resolved=True, kind=plan.kind)
+    return dataclasses.replace(plan, times_s=tuple(kept), segments=tuple(segments), resolved=True)
 
 
 def check_counts(*, fps: float | None = None, **counts: int | None) -> None:
@@ -112,6 +136,18 @@ def check_window(start_s: float | None, end_s: float | None) -> None:
         raise ConfigError(f"the start of the window must be 0 s or later, got {start:g} s")
     if end_s is not None and not end_s > start:
         raise ConfigError(f"the window must end after it starts, got {start:g} s to {end_s:g} s")
+
+
+def _segments(
+    count: int,
+    seconds: float,
+    frames_per_segment: int,
+    seconds_per_segment: float | None,
+    max_segments: int,
+) -> tuple[tuple[int, int], ...]:
+    if seconds_per_segment is None:
+        return _equal_runs(count, min(math.ceil(count / frames_per_segment), max_segments))
+    return _timed_runs(count, min(math.ceil(seconds / seconds_per_segment), max_segments))
 
 
 def _equal_runs(count: int, runs: int) -> tuple[tuple[int, int], ...]:

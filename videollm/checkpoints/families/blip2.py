@@ -65,7 +65,7 @@ def translate_queries(
         UnsupportedModelError: Its language model is no decoder, or the placeholder is not told.
     """
     text = {"model_type": "opt", **(published.get("text_config") or {})}
-    if not published.get("use_decoder_only_language_model", text["model_type"] != "t5"):
+    if text["model_type"] == "t5" or not published.get("use_decoder_only_language_model", True):
         raise UnsupportedModelError(f"{name} with an encoder-decoder language model (T5) is not supported")
     placeholder = published.get(f"{medium}_token_index", published.get(f"{medium}_token_id"))
     if placeholder is None:
