@@ -72,6 +72,11 @@ def lose_weights(directory):
     (directory / "model.safetensors").unlink()
 
 
+def leave_a_pointer(directory):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (directory / "model.safetensors").write_text(text)
+
+
 def with_config(**values):
     return lambda directory: change_json(directory / "config.json", **values)
 
@@ -84,6 +89,7 @@ def with_weights(change):
     ("spoil", "said"),
     [
         (cut_file, r"model\.safetensors: the file is broken"),
+        (leave_a_pointer, r"model\.safetensors: a pointer of Git LFS"),
         (lose_weights, r"neither model\.safetensors nor .* is there"),
         (lose_shard, r"1 of 2 files of weights are missing \(model-00002-of-00002\.safetensors\)"),
         (with_weights(rename), r"1 tensors are none of LLaVA-OneVision's \(multi_modal_projector\.linear_3"),

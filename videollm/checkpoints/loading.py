@@ -172,6 +172,8 @@ def _quantization(
         raise ConfigError("load_in_4bit and load_in_8bit exclude each other; give one of them")
     if not (load_in_4bit or load_in_8bit):
         return None
+    # It tells of casts and of kernels that nobody needs, word by word.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     return BitsAndBytesConfig(
         load_in_4bit=load_in_4bit,
         load_in_8bit=load_in_8bit,

@@ -115,7 +115,8 @@ def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[di
             named, unused, unknown = family.sort(file.keys())
             tensors = {ours: file.get_tensor(published) for published, ours in named.items()}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: the file is broken ({error}); get the checkpoint again") from error
+        reason = "a pointer of Git LFS, not the weights" if _is_pointer(path) else f"the file is broken ({error})"
+        raise CheckpointError(f"{path}: {reason}; get the checkpoint again") from error
     if unknown:
         first = ", ".join(sorted(unknown)[:_NAMED])
         raise CheckpointError(
@@ -123,6 +124,11 @@ def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[di
             f"{', …' if len(unknown) > _NAMED else ''})"
         )
     return tensors | family.derive(config, tensors), unused
+
+
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(32).startswith(b"version https://git-lfs")
 
 
 def wanted_shapes(config: VideoLLMConfig) -> dict[str, torch.Size]:
