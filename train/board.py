@@ -20,7 +20,10 @@ class Board:
     """
 
     def __init__(self, run_dir: Path, step: int) -> None:
-        self._writer = SummaryWriter(str(run_dir / _DIRECTORY), purge_step=step + 1 if step else 0)
+        # Files are named by the second: an attempt that goes on at once must not overwrite the one before.
+        self._writer = SummaryWriter(
+            str(run_dir / _DIRECTORY), purge_step=step + 1 if step else 0, filename_suffix=f".step-{step:07}"
+        )
 
     def draw(self, event: dict[str, Any]) -> None:
         """Draws an event of the run's log: ``training/...`` for what was logged, ``evaluation/...`` for figures."""
