@@ -93,7 +93,7 @@ def with_weights(change):
         (lose_weights, r"neither model\.safetensors nor .* is there"),
         (lose_shard, r"1 of 2 files of weights are missing \(model-00002-of-00002\.safetensors\)"),
         (with_weights(rename), r"1 tensors are none of LLaVA-OneVision's \(multi_modal_projector\.linear_3"),
-        (with_weights(reshape), r"whole_frames\.newline \(63,\) instead of \(64,\)"),
+        (with_weights(reshape), r"wrong shape \(whole_frames\.newline \(63,\) instead of \(64,\)"),
         (with_weights(forget), r"1 missing \(language_model\.model\.norm\.weight\)"),
         (with_config(model_type="dancer"), r"models of type 'dancer' cannot be loaded"),
         (with_config(projector_hidden_act="relu"), r"projector_hidden_act 'relu' is not supported"),

@@ -115,13 +115,13 @@ def read_file(path: Path, family: Family, config: Mapping[str, Any]) -> tuple[di
             named, unused, unknown = family.sort(file.keys())
             tensors = {ours: file.get_tensor(published) for published, ours in named.items()}
     except (SafetensorError, OSError) as error:
-        reason = "a pointer of Git LFS, not the weights" if _is_pointer(path) else f"the file is broken ({error})"
+        reason = (
+            "a pointer of Git LFS, not the weights" if _is_pointer(path) else f"the file is broken ({error})"
+        )
         raise CheckpointError(f"{path}: {reason}; get the checkpoint again") from error
     if unknown:
-        first = ", ".join(sorted(unknown)[:_NAMED])
         raise CheckpointError(
-            f"{path}: {len(unknown)} tensors are none of {family.name}'s ({first}"
-            f"{', …' if len(unknown) > _NAMED else ''})"
+            f"{path}: {len(unknown)} tensors are none of {family.name}'s ({_first(unknown)})"
         )
     return tensors | family.derive(config, tensors), unused
 
@@ -145,18 +145,19 @@ def check_shapes(source: str, tensors: Mapping[str, Tensor], wanted: Mapping[str
     Raises:
         CheckpointError: There are any.
     """
-    wrong = [
+    unexpected = [name for name in tensors if name not in wanted]
+    misshapen = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name])}"
-        if name in wanted
-        else f"{name} unexpected"
         for name, tensor in tensors.items()
-        if wanted.get(name) != tensor.shape
+        if name in wanted and wanted[name] != tensor.shape
+    ]
+    wrong = [
+        f"{len(names)} {kind} ({_first(names)})"
+        for kind, names in (("unexpected", unexpected), ("of the wrong shape", misshapen))
+        if names
     ]
     if wrong:
-        raise CheckpointError(
-            f"{source} does not hold the weights of this model: {'; '.join(wrong[:_NAMED])}"
-            f"{' …' if len(wrong) > _NAMED else ''}"
-        )
+        raise CheckpointError(f"{source} does not hold the weights of this model: {'; '.join(wrong)}")
 
 
 def refuse_missing(source: str, missing: Collection[str]) -> None:
@@ -166,8 +167,10 @@ def refuse_missing(source: str, missing: Collection[str]) -> None:
         CheckpointError: It does.
     """
     if missing:
-        first = ", ".join(sorted(missing)[:_NAMED])
         raise CheckpointError(
-            f"{source} does not hold the weights of this model: {len(missing)} missing "
-            f"({first}{', …' if len(missing) > _NAMED else ''})"
+            f"{source} does not hold the weights of this model: {len(missing)} missing ({_first(missing)})"
         )
+
+
+def _first(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
