@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from videollm.evaluation.answering import Asked, answer_all
+from videollm.answering import Asked, answer_all
 from videollm.evaluation.items import draw_items
 from videollm.media import processor_of
 from videollm.model import VideoLLM
@@ -73,7 +73,7 @@ def ask_at(model: VideoLLM, test: TestClips, budget: int | None) -> dict[str, An
     return {
         "kinds": [item.question.kind for item in test.items],
         "clips": [item.clip.seed for item in test.items],
-        "right": [bool(is_right(item.question, got[place])) for place, item in enumerate(test.items)],
+        "right": [bool(is_right(item.question, got[place].text)) for place, item in enumerate(test.items)],
         "tokens": sum(tokens) / len(tokens),
         "most_tokens": max(tokens),
     }

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from videollm import load_model
-from videollm.evaluation.answering import Asked, answer_all
+from videollm.answering import Asked, answer_all
 from videollm.evaluation.metrics import wilson_interval
 from videollm.media import Frames, load_medium
 from videollm.synthetic import motion
@@ -162,7 +162,7 @@ def main() -> None:
         found = [question for kind in _KINDS if (question := ask(clip, rng, kind)) is not None]
         rows += [(question, Asked(video, question.text)) for question in found]
     answers = dict(answer_all(model, [asked for _, asked in rows]))
-    judged = [(question, answers[place]) for place, (question, _) in enumerate(rows)]
+    judged = [(question, answers[place].text) for place, (question, _) in enumerate(rows)]
     write_results(judged, options.out, f"python benchmarks/real_footage.py --model {options.model}")
 
 

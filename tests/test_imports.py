@@ -22,6 +22,7 @@ ROWS = (
     ("synthetic",),
     ("media",),
     ("data",),
+    ("answering",),
     ("chat",),
     ("describe",),
     ("evaluation",),

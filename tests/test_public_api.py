@@ -23,7 +23,8 @@ PROMISED = {
     "FramePlan",
     "GenerationSettings",
     "Message",
-    "Span",
+    "OutputError",
+        "Span",
     "UnreadableVideoError",
     "UnsupportedModelError",
     "Usage",
@@ -34,6 +35,7 @@ PROMISED = {
     "VideoLLMError",
     "VideoLLMProcessor",
     "__version__",
+    "describe_files",
     "describe_video",
     "load_model",
 }
@@ -57,7 +59,7 @@ def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
 
 def test_every_public_error_is_caught_by_the_base() -> None:
     errors = [getattr(videollm, name) for name in PROMISED if name.endswith("Error")]
-    assert len(errors) == 8
+    assert len(errors) == 9
     assert all(issubclass(error, videollm.VideoLLMError) for error in errors)
 
 

@@ -16,7 +16,7 @@ from videollm.cli import app
 TUTORIAL = Path("docs/tutorial")
 # What shortens the commands, by what they begin with.
 SHORTER = {
-    "python docs/tutorial/hexagons.py": ["--videos", "6", "--tests", "3"],
+    "python docs/tutorial/hexagons.py": ["--videos", "8", "--tests", "4"],
     "videollm evaluate world": None,  # tested elsewhere, and long
     "videollm train instruct": ["steps=4", "batch_size=4", "tokens_per_pass=256", "evaluate_every=4"],
 }

@@ -12,10 +12,10 @@ import torch
 from accelerate import PartialState
 from torch.utils.data import Dataset
 
+from videollm.answering import Asked, answer_all
 from videollm.data.reader import Reader
 from videollm.data.records import MediaFile, Record
 from videollm.errors import UnreadableVideoError
-from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.items import draw_items
 from videollm.evaluation.record_report import summarise_records
@@ -98,7 +98,7 @@ class ClipMaterial:
         asked = [Asked(self._encode(item.clip), item.question.text) for item in items]
         answers = dict(answer_all(self._model, asked))
         return [
-            Sample(item.question.text, item.question.answer, answers[number])
+            Sample(item.question.text, item.question.answer, answers[number].text)
             for number, item in enumerate(items)
         ]
 

@@ -15,6 +15,7 @@ from .errors import (
     ConfigError,
     ContextOverflowError,
     DataError,
+    OutputError,
     UnreadableVideoError,
     UnsupportedModelError,
     VideoLLMError,
@@ -35,7 +36,8 @@ from .values import (
 if TYPE_CHECKING:
     from .chat import VideoChat
     from .checkpoints import load_model
-    from .describe import describe_video
+    from .describe.job import describe_files
+    from .describe.video import describe_video
     from .model.configuration import VideoLLMConfig
     from .model.modeling import VideoLLM
     from .model.processing import VideoLLMProcessor
@@ -55,6 +57,7 @@ __all__ = [
     "FramePlan",
     "GenerationSettings",
     "Message",
+    "OutputError",
     "Span",
     "UnreadableVideoError",
     "UnsupportedModelError",
@@ -66,6 +69,7 @@ __all__ = [
     "VideoLLMError",
     "VideoLLMProcessor",
     "__version__",
+    "describe_files",
     "describe_video",
     "load_model",
 ]
@@ -75,7 +79,8 @@ _LAZY = {
     "VideoLLM": ".model.modeling",
     "VideoLLMConfig": ".model.configuration",
     "VideoLLMProcessor": ".model.processing",
-    "describe_video": ".describe",
+    "describe_files": ".describe.job",
+    "describe_video": ".describe.video",
     "load_model": ".checkpoints",
 }
 

@@ -6,6 +6,7 @@
     ├── CheckpointError            weights are missing, unexpected or of the wrong shape
     ├── ConfigError                a setting is unknown, out of range or contradicts another
     ├── DataError                  a record or data file is malformed
+    ├── OutputError                results cannot be written: the disk is full, no permission, another holds the place
     ├── ContextOverflowError       the prompt does not fit the language model's context
     └── CancelledError             the caller asked for the work to stop
 
@@ -38,6 +39,10 @@ class ConfigError(VideoLLMError):
 
 class DataError(VideoLLMError):
     """A record or data file is malformed."""
+
+
+class OutputError(VideoLLMError):
+    """Results cannot be written where they should go."""
 
 
 class ContextOverflowError(VideoLLMError):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from .errors import ConfigError, DataError
 from .model.settings import ImageSettings, VideoSettings
 from .values import EncodedVideo, FramePlan, VideoInfo
-from .video import decode_frames, plan_frames, probe
+from .video import DecodeLimits, decode_frames, plan_frames, probe
 from .video.paths import readable_path
 from .video.plan import check_counts, check_window
 
@@ -56,6 +56,7 @@ class ReadOptions:
         max_frames: Most frames of one video.
         max_visual_tokens: Most rows of one video in the prompt.
         backend: ``"auto"``, ``"pyav"`` or ``"decord"``.
+        limits: What reading one file may cost before it is given up.
 
     Raises:
         ConfigError: A number is out of range whatever the medium is.
@@ -67,6 +68,7 @@ class ReadOptions:
     max_frames: int | None = None
     max_visual_tokens: int | None = None
     backend: Backend = "auto"
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
 
     def __post_init__(self) -> None:
         check_window(self.start_s, self.end_s)
@@ -145,10 +147,12 @@ def read_frames(source: Source, video: VideoSettings, image: ImageSettings, opti
     started = time.perf_counter()
     if not isinstance(source, str | os.PathLike):
         return _read_picture(source)
-    info = probe(source)
+    info = probe(source, limits=options.limits)
     plan = options.plan(info, video)
     side = image.size if info.kind == "video" else image.largest_side
-    decoded = decode_frames(source, plan, backend=options.backend, max_side=_DECODED_SIDES * side)
+    decoded = decode_frames(
+        source, plan, backend=options.backend, max_side=_DECODED_SIDES * side, limits=options.limits
+    )
     return Frames(
         frames_THW3=decoded.frames_THW3,
         plan=decoded.plan,

@@ -245,6 +245,21 @@ class Usage:
     completion_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __add__(self, other: Usage) -> Usage:
+        """Returns what both cost together."""
+        seconds = {
+            name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0)
+            for name in {**self.seconds, **other.seconds}
+        }
+        return Usage(
+            self.frames + other.frames,
+            self.visual_tokens + other.visual_tokens,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

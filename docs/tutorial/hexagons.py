@@ -53,8 +53,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("hexagons"), help="directory to write")
-    parser.add_argument("--videos", type=int, default=300, help="videos to learn from; two questions each")
-    parser.add_argument("--tests", type=int, default=150, help="videos to test on; two questions each")
+    parser.add_argument("--videos", type=int, default=400, help="videos to learn from; three questions about two")
+    parser.add_argument("--tests", type=int, default=200, help="videos to test on; likewise")
     options = parser.parse_args()
     shapes.POLYGONS[NEW_SHAPE] = hexagon
     options.out.mkdir(parents=True)
@@ -73,15 +73,16 @@ def hexagon(proportion: float) -> shapes.Points:
 
 
 def new_rows(out: Path, name: str, first_seed: int, count: int) -> list[Row]:
-    """Writes videos with a hexagon and returns two questions about each: a shape, and what is further left."""
+    """Writes videos with a hexagon; returns what is further left in each, and of every second one a shape."""
     rng = random.Random(first_seed)
     rows: list[Row] = []
     (out / name).mkdir()
     for number, clip in zip(range(count), _hexagon_clips(first_seed), strict=False):
         video = f"{name}/{number}.mp4"
         write_clip(clip, out / video)
-        rows.append(_shape(video, clip, rng))
         rows.append(_left_of(video, clip, rng, first_is_left=number % 2 == 0))
+        if number % 4 < 2:
+            rows.append(_shape(video, clip, rng))
     return rows
 
 

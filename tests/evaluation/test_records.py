@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from videollm.answering import Prompted, score_options
 from videollm.errors import ConfigError, DataError
-from videollm.evaluation.answering import Prompted, score_options
 from videollm.evaluation.record_report import as_table, compare
 from videollm.evaluation.records import evaluate_records
 from videollm.media import read_media

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
+from videollm.answering import Asked, answer_all
 from videollm.checkpoints import load_model
 from videollm.errors import CheckpointError, ConfigError, DataError
-from videollm.evaluation.answering import Asked, answer_all
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.metrics import paired_interval
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
@@ -129,8 +129,8 @@ def test_a_held_out_set_is_answered_above_its_blind_baseline(chain):
     asked = [Asked(video, question, 8) for video in videos]
     answers = dict(answer_all(model, asked))
     truths = [clip.shots[0].backdrop.colours[0] for clip in clips]
-    seeing = [answers[index] == truth for index, truth in enumerate(truths)]
-    blind = [answers[(index + 17) % 60] == truth for index, truth in enumerate(truths)]
+    seeing = [answers[index].text == truth for index, truth in enumerate(truths)]
+    blind = [answers[(index + 17) % 60].text == truth for index, truth in enumerate(truths)]
     assert set(truths) <= set(COLOURS)
     assert paired_interval(seeing, blind).low > 0.1
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from ..answering import BATCH, Prompted, answer_all, score_options
 from ..data.problems import Problem
 from ..data.reading import read_records
 from ..data.records import MediaFile, Record
 from ..errors import ConfigError, DataError, UnreadableVideoError
 from ..media import read_media
+from ..model.identity import weights_hash
 from ..model.modeling import VideoLLM
 from ..values import EncodedVideo
-from .answering import BATCH, Prompted, answer_all, score_options
 from .record_report import RecordReport, summarise_records, write_record_report
 from .record_rows import RecordRow, score_record
 from .rows import RowFile
-from .world import weights_hash
 
 _TOGETHER = 64  # records whose media are encoded before their questions are answered
 _BLIND_SEED = 0
@@ -201,10 +201,10 @@ class _Asker:
             if (options := records[index].options) is not None
         }
         free = [index for index in asked if index not in answers]
-        for place, text in answer_all(
+        for place, reply in answer_all(
             self._model, [asked[index] for index in free], batch_size=self._batch_size
         ):
-            answers[free[place]] = text
+            answers[free[place]] = reply.text
         return answers
 
     def _videos(self, media: Sequence[MediaFile]) -> tuple[EncodedVideo, ...]:

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from ..answering import BATCH, Asked, answer_all
+from ..model.identity import weights_hash
 from ..model.modeling import VideoLLM
 from ..synthetic.language.denials import claims_object
 from ..synthetic.language.questions import DESCRIPTIONS, KINDS, Question
 from ..synthetic.language.scoring import dense_line_scores, is_right
 from ..synthetic.scenes import Clip
 from ..values import EncodedVideo
-from .answering import BATCH, Asked, answer_all
 from .clips import encode_clip
 from .items import EMPTY, Item, draw_items
 from .presentation import write_report
@@ -112,15 +113,6 @@ def evaluate_world(
     return report
 
 
-def weights_hash(model: VideoLLM) -> str:
-    """Returns a short hash of all weights, by which rows of different models are told apart."""
-    digest = hashlib.blake2b(model.fingerprint().encode(), digest_size=8)
-    for tensor_name, tensor in sorted(model.language_model.state_dict().items()):
-        digest.update(tensor_name.encode())
-        digest.update(tensor.float().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _items_hash(items: Sequence[Item]) -> str:
     """Returns a short hash of what is asked: reports of one hash are of the same test, whatever version drew it."""
     digest = hashlib.blake2b(digest_size=8)
@@ -154,8 +146,8 @@ def _ask(
         for clip in (item.clip, item.other_clip)
     ]
     answers: dict[int, str] = {}
-    for count, (place, text) in enumerate(answer_all(model, asked, batch_size=batch_size), 1):
-        answers[place] = text
+    for count, (place, reply) in enumerate(answer_all(model, asked, batch_size=batch_size), 1):
+        answers[place] = reply.text
         first = place // 2 * 2
         if first in answers and first + 1 in answers:
             item = items[place // 2]

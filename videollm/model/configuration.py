@@ -18,8 +18,8 @@ from transformers import (
 
 from ..errors import ConfigError
 from .compressor_config import CompressorConfig
+from .describe_settings import DescribeSettings
 from .settings import (
-    DescribeSettings,
     FrameQueriesSettings,
     ImageSettings,
     MatchingSettings,

@@ -20,7 +20,7 @@ from ..values import EncodedVideo, FramePlan, FrameStates
 from .budget import TokenPlan
 from .compressor import Compressor
 from .configuration import VideoLLMConfig
-from .encoder import FrameEncoder
+from .encoder import FrameEncoder, Patches
 from .evaluating import evaluating
 from .preprocessing import prepare
 from .processing import VideoLLMProcessor
@@ -95,14 +95,35 @@ class VideoEncodingMixin:
             ConfigError: The budget cannot be met.
             DataError: The frames are not those of the plan.
         """
-        # A budget that cannot be met is refused before the work begins.
-        self.plan_tokens(plan, max_visual_tokens)
+        (encoded,) = self.encode_videos([frames_T3HW], [plan], max_visual_tokens=max_visual_tokens)
+        return replace(encoded, source=source)
+
+    def encode_videos(
+        self, videos: Sequence[Tensor], plans: Sequence[FramePlan], *, max_visual_tokens: int | None = None
+    ) -> list[EncodedVideo]:
+        """Encodes several videos, whose frames pass through the encoder together: as :meth:`encode_video` each.
+
+        Args:
+            videos: Frames of each video, as for :meth:`encode_video`.
+            plans: Their resolved frame plans.
+            max_visual_tokens: As for :meth:`encode_video`, of each.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+            DataError: The frames are not those of the plan.
+        """
+        for plan in plans:  # a budget that cannot be met is refused before the work begins
+            self.plan_tokens(plan, max_visual_tokens)
         if self.vision.reads_questions:
-            with torch.no_grad(), evaluating(self.vision):
-                states = self.vision(self._prepared(frames_T3HW, plan)).patches_TPC
-            return self._read(FrameStates(states, plan, max_visual_tokens), source, "")
-        merged = self.merge_video(frames_T3HW, plan)
-        return self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens, source=source)
+            seen = self._look(videos, plans)
+            return [
+                self._read(FrameStates(patches.patches_TPC, plan, max_visual_tokens), "", "")
+                for patches, plan in zip(seen, plans, strict=True)
+            ]
+        return [
+            self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens)
+            for merged, plan in zip(self.merge_videos(videos, plans), plans, strict=True)
+        ]
 
     def read_for(self, video: EncodedVideo, question: str) -> EncodedVideo:
         """Returns a video as the model sees it in the light of a question: the same, unless it reads questions.
@@ -185,15 +206,33 @@ class VideoEncodingMixin:
         Raises:
             ConfigError: The model reads frames together with the question, so that there is no such part.
         """
+        return self.merge_videos([frames_T3HW], [plan])[0]
+
+    def merge_videos(self, videos: Sequence[Tensor], plans: Sequence[FramePlan]) -> list[MergedSegments]:
+        """:meth:`merge_video` of several videos, whose frames pass through the encoder together."""
         if self.vision.reads_questions:
             raise ConfigError(
                 "this model reads each frame together with the question, so nothing can be kept of a video that "
                 "was not asked about: it can be asked, but neither trained here nor given features from disk"
             )
-        plan = self.plan_seen(plan)
+        return [
+            self._merge(patches, self.plan_seen(plan))
+            for patches, plan in zip(self._look(videos, plans), plans, strict=True)
+        ]
+
+    def _look(self, videos: Sequence[Tensor], plans: Sequence[FramePlan]) -> list[Patches]:
+        """What the encoder makes of the frames of each video, which pass through it together."""
+        prepared = [self._prepared(frames, plan) for frames, plan in zip(videos, plans, strict=True)]
+        lengths = [len(frames) for frames in prepared]
         with torch.no_grad(), evaluating(self.vision):
-            seen = self.vision(self._prepared(frames_T3HW, plan))
-            patches_TPC = seen.patches_TPC
+            seen = self.vision(torch.cat(prepared), lengths)
+        patches = seen.patches_TPC.split(lengths)
+        classes = seen.cls_LTC.split(lengths, dim=1)
+        return [Patches(*parts) for parts in zip(patches, classes, strict=True)]
+
+    def _merge(self, seen: Patches, plan: FramePlan) -> MergedSegments:
+        patches_TPC = seen.patches_TPC
+        with torch.no_grad(), evaluating(self.vision):
             if self.config.video_queries is not None:
                 patches_TPC = self.video_queries(patches_TPC)
             return self.compressor.merge_only(patches_TPC, seen.cls_LTC[:, : len(patches_TPC)], plan)

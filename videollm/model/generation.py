@@ -201,13 +201,22 @@ def stream_generate(
         _Reader(model, prompt, visual_tokens, PromptCache() if cache is None else cache),
         _Chooser(settings, placeholder_id, model.device),
         _Texts(model.processor, model.generation_config.eos_token_id, settings.stop),
-        _room(model.config.context_length, len(prompt), settings.max_new_tokens),
+        answer_room(model.config.context_length, len(prompt), settings.max_new_tokens),
         should_stop or (lambda: False),
     )
 
 
-def _room(context: int | None, prompt_tokens: int, max_new_tokens: int) -> int:
-    """How many ids the answer may take."""
+def answer_room(context: int | None, prompt_tokens: int, max_new_tokens: int) -> int:
+    """Returns how many ids an answer may take.
+
+    Args:
+        context: What the language model reads at most; ``None`` where there is no bound.
+        prompt_tokens: Rows of the prompt.
+        max_new_tokens: Most tokens of the answer.
+
+    Raises:
+        ContextOverflowError: The prompt leaves no room.
+    """
     room = max_new_tokens if context is None else min(max_new_tokens, context - prompt_tokens)
     if room < 1:
         raise ContextOverflowError(

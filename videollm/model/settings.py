@@ -147,31 +147,6 @@ class PromptSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class DescribeSettings:
-    """How a model is asked for descriptions of videos.
-
-    Attributes:
-        events: What is asked about a stretch of a video.
-        timed: Whether its answers are lines such as ``[0:02-0:05] …``, which are told apart, or one text.
-        summary: What is asked for a summary; ``{events}`` stands for what was said of the stretches, a line each with
-            its times. Without it the model is asked about the whole video, which must not be longer than it was
-            trained on.
-    """
-
-    events: str = "Describe what happens in this part of the video in one or two sentences."
-    timed: bool = False
-    summary: str = (
-        "These are notes of what a video shows, in order of time:\n{events}\n\n"
-        "Summarise the video in a few sentences."
-    )
-
-    def __post_init__(self) -> None:
-        true_or_false(self, "describe", "timed")
-        if not (self.events.strip() and self.summary.strip()):
-            raise ConfigError("describe.events and describe.summary must say what is asked")
-
-
-@dataclass(frozen=True, slots=True)
 class ProjectorSettings:
     """The way from the compressor's width to the language model's.
 

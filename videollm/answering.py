@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Any
 
 import torch
+from transformers import LogitsProcessorList
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
-from ..media import processor_of
-from ..model.modeling import VideoLLM
-from ..model.processing import VideoLLMProcessor
-from ..model.prompting import IGNORED, RenderedPrompt, escape_marks, plain_text
-from ..values import EncodedVideo, Message
+from .media import processor_of
+from .model.generation import answer_room, default_settings
+from .model.modeling import VideoLLM
+from .model.processing import VideoLLMProcessor
+from .model.prompting import IGNORED, RenderedPrompt, escape_marks, plain_text
+from .values import EncodedVideo, Message
 
 BATCH = 32
 
@@ -57,9 +61,26 @@ class Prompted:
     max_new_tokens: int = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of a batch.
+
+    Attributes:
+        text: The answer.
+        prompt_tokens: Rows of its prompt, visual tokens included.
+        tokens: Tokens of the answer; what ended it is one of them.
+        finished: Whether the model ended it; else it was cut short.
+    """
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    finished: bool
+
+
 def answer_all(
     model: VideoLLM, asked: Sequence[Asked | Prompted], *, batch_size: int = BATCH
-) -> Iterator[tuple[int, str]]:
+) -> Iterator[tuple[int, Reply]]:
     """Answers questions with the likeliest token each time.
 
     Prompts of like length share a batch, so that little is padding; answers therefore come in another order.
@@ -71,14 +92,24 @@ def answer_all(
 
     Yields:
         The index of a question and its answer, batch by batch.
+
+    Raises:
+        ContextOverflowError: A prompt leaves no room for an answer.
     """
     processor = processor_of(model)
     prompts = [processor.render(one.messages, one.videos) for one in asked]
-    order = sorted(range(len(asked)), key=lambda i: (asked[i].max_new_tokens, len(prompts[i].input_ids)))
-    for first in range(0, len(order), batch_size):
-        batch = order[first : first + batch_size]
-        texts = _answer_batch(model, processor, [asked[i] for i in batch], [prompts[i] for i in batch])
-        yield from zip(batch, texts, strict=True)
+    context = model.config.context_length
+    rooms = [
+        answer_room(context, len(prompt.input_ids), one.max_new_tokens)
+        for prompt, one in zip(prompts, asked, strict=True)
+    ]
+    order = sorted(range(len(asked)), key=lambda i: (rooms[i], len(prompts[i].input_ids)))
+    for room, alike in groupby(order, key=lambda i: rooms[i]):
+        while batch := tuple(islice(alike, batch_size)):
+            replies = _answer_batch(
+                model, processor, [asked[i] for i in batch], [prompts[i] for i in batch], room
+            )
+            yield from zip(batch, replies, strict=True)
 
 
 @torch.no_grad()
@@ -121,7 +152,8 @@ def _answer_batch(
     processor: VideoLLMProcessor,
     asked: Sequence[Asked | Prompted],
     prompts: Sequence[RenderedPrompt],
-) -> list[str]:
+    room: int,
+) -> list[Reply]:
     inputs = processor.collate(prompts, padding_side="left")
     ids = inputs["input_ids"].to(model.device)
     shown = [tokens for one in asked for tokens in _shown(model, one)]
@@ -131,10 +163,35 @@ def _answer_batch(
         attention_mask=inputs["attention_mask"].to(model.device),
         visual_tokens=torch.cat(shown) if shown else None,
         do_sample=False,
-        max_new_tokens=max(one.max_new_tokens for one in asked),
+        num_beams=1,
+        repetition_penalty=1.0,
+        logits_processor=_penalties(model, ids.shape[1]),
+        max_new_tokens=room,
     )
-    answers = processor.tokenizer.batch_decode(generated[:, ids.shape[1] :], skip_special_tokens=True)
-    return [answer.strip() for answer in answers]
+    ends = model.generation_config.eos_token_id
+    return [
+        _reply(processor, written, len(prompt.input_ids), ends)
+        for written, prompt in zip(generated[:, ids.shape[1] :].tolist(), prompts, strict=True)
+    ]
+
+
+def _penalties(model: VideoLLM, prompt_tokens: int) -> LogitsProcessorList:
+    """The checkpoint's repetition penalty, over the answer alone as in a conversation."""
+    penalty = default_settings(model).repetition_penalty
+    if penalty == 1:
+        return LogitsProcessorList()
+    return LogitsProcessorList(
+        [RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=prompt_tokens)]
+    )
+
+
+def _reply(
+    processor: VideoLLMProcessor, written: list[int], prompt_tokens: int, ends: Sequence[int]
+) -> Reply:
+    """An answer without what pads it to the longest of its batch."""
+    length = next((place + 1 for place, token in enumerate(written) if token in ends), len(written))
+    text = str(processor.tokenizer.decode(written[:length], skip_special_tokens=True)).strip()
+    return Reply(text, prompt_tokens, length, written[length - 1] in ends)
 
 
 def _shown(model: VideoLLM, asked: Asked | Prompted) -> list[torch.Tensor]:

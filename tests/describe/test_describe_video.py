@@ -1,16 +1,15 @@
 """Descriptions: what is said of which seconds of a video, for the built-in model also whether it is true."""
 
-import dataclasses
 import itertools
 import math
 
-import av
-import numpy as np
 import pytest
 
-from videollm import ConfigError, Description, describe_video, load_model
+from videollm import ConfigError, Description, Usage, describe_video, load_model
 from videollm.checkpoints.directories import POCKET
-from videollm.model.settings import DescribeSettings
+from videollm.describe.script import Script, Told
+from videollm.describe.settings import DescribeOptions
+from videollm.model.describe_settings import DescribeSettings
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.language.descriptions import shot_description
 from videollm.synthetic.sampling import sample_clip
@@ -21,25 +20,9 @@ needs_pocket = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_checkpoint):
-    model = load_model(tiny_checkpoint, device="cpu")
-    model.config.video = dataclasses.replace(model.config.video, max_frames=32)
-    return model
-
-
-@pytest.fixture(scope="module")
-def cut_video(tmp_path_factory):
+def cut_video(tmp_path_factory, write_video):
     """Forty seconds in four colours, ten seconds each."""
-    path = tmp_path_factory.mktemp("cut") / "cut.mp4"
-    colours = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 220))
-    with av.open(str(path), "w") as container:
-        track = container.add_stream("mpeg4", rate=5)
-        track.width, track.height, track.pix_fmt = 64, 64, "yuv420p"
-        for frame in range(200):
-            pixels = np.full((64, 64, 3), colours[frame // 50], np.uint8)
-            container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
-        container.mux(track.encode())
-    return path
+    return write_video(tmp_path_factory.mktemp("cut") / "cut.mp4", (0, 1, 2, 3), seconds=10)
 
 
 def describe(*arguments, **settings):
@@ -103,20 +86,30 @@ def test_an_image_is_one_event(tiny, tmp_path):
     assert (event.start_s, event.end_s) == (0.0, 0.0)
 
 
+def answered(closing, asked):
+    """Answers what is asked for a summary, and writes it down; returns the summary."""
+    round_of = next(closing)
+    while True:
+        asked += [ask.question for ask in round_of]
+        answers = [Told(f"summary of {len(asked)}", Usage(0, 0, 0, 0, 0)) for _ in round_of]
+        try:
+            round_of = closing.send(answers)
+        except StopIteration as end:
+            return end.value.summary
+
+
 def test_a_summary_of_more_than_the_context_holds_is_made_of_summaries(tiny, cut_video, monkeypatch):
-    asked = []
-
-    def say(_, question):
-        asked.append(question)
-        return f"summary {len(asked)}"
-
-    monkeypatch.setattr("videollm.describe._Describer._say", say)
     monkeypatch.setattr(type(tiny.config), "context_length", 400)
-    description = describe(tiny, cut_video, every_s=2.0)
+    script = Script(tiny, DescribeOptions(every_s=2.0))
+    for window in script.read(cut_video):
+        for stretch in window.stretches:
+            script.take(script.about(stretch), Told("what a model may say", Usage(0, 0, 0, 0, 0)))
+    asked = []
+    summary = answered(script.closing(None), asked)
     assert len(asked) > 2
-    assert description.summary == f"summary {len(asked)}"
+    assert summary == f"summary of {len(asked)}"
     told = [line for question in asked for line in question.splitlines()]
-    for event in description.events:  # every note was read once
+    for event in script.events:  # every note was read once
         minutes, seconds = divmod(math.floor(event.start_s + 0.5), 60)
         assert sum(line.startswith(f"{minutes}:{seconds:02}-") for line in told) == 1
 
@@ -125,7 +118,10 @@ def test_a_summary_of_more_than_the_context_holds_is_made_of_summaries(tiny, cut
     ("settings", "message"),
     [
         ({"detail": "more"}, "detail must be"),
-        ({"every_s": 0.0}, "every_s must be above 0"),
+        ({"every_s": 0.0}, "every_s must be a number above 0"),
+        ({"every_s": 2.0, "detail": "dense"}, "one of the two"),
+        ({"style": "limerick"}, "no style 'limerick'; it has actions"),
+        ({"style": "camera", "prompt": "What?"}, "one of the two"),
         ({"every_s": 1e6}, "up to"),
         ({"start_s": 50.0}, "starts at 50"),
     ],
