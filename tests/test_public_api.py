@@ -24,7 +24,7 @@ PROMISED = {
     "GenerationSettings",
     "Message",
     "OutputError",
-        "Span",
+    "Span",
     "UnreadableVideoError",
     "UnsupportedModelError",
     "Usage",
