@@ -86,20 +86,22 @@ def main() -> None:
     print(text)
 
 
-def write(directory: str) -> None:
-    """Writes the checkpoint with random weights, as transformers does."""
+def write(directory: str, vision: Mapping[str, Any] | None = None) -> None:
+    """Writes the checkpoint with random weights, as transformers does; ``vision`` changes sizes of the encoder."""
     (known,) = (row.config for row in CATALOGUE if "0.5b" in row.name)
     tokenizer = _tokenizer(Path(directory))
     image, video = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
     config = LlavaOnevisionConfig(
-        vision_config=_vision(known),
+        vision_config=_vision(known) | dict(vision or {}),
         text_config=known["text_config"],
         image_token_index=image,
         video_token_index=video,
         tie_word_embeddings=True,
     )
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     LlavaOnevisionForConditionalGeneration(config).save_pretrained(directory, max_shard_size="500MB")
+    torch.set_default_dtype(before)
 
 
 def _vision(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ PROMISED = {
     "ConfigError",
     "ContextOverflowError",
     "DataError",
+    "DescribeOptions",
     "Description",
     "EncodedVideo",
     "Event",

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from videollm.cli import app
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/describe.md")
 
 
 def _blocks(document: Path, language: str) -> list[str]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .chat import VideoChat
     from .checkpoints import load_model
     from .describe.job import describe_files
+    from .describe.settings import DescribeOptions
     from .describe.video import describe_video
     from .model.configuration import VideoLLMConfig
     from .model.modeling import VideoLLM
@@ -51,6 +52,7 @@ __all__ = [
     "ConfigError",
     "ContextOverflowError",
     "DataError",
+    "DescribeOptions",
     "Description",
     "EncodedVideo",
     "Event",
@@ -75,6 +77,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "DescribeOptions": ".describe.settings",
     "VideoChat": ".chat",
     "VideoLLM": ".model.modeling",
     "VideoLLMConfig": ".model.configuration",
