@@ -112,7 +112,7 @@ def _write_broken(folder: Path, clips: list[Path]) -> None:
     for number, share in enumerate((0.02, 0.3, 0.6, 0.9)):
         (folder / f"cut off {number}.mp4").write_bytes(whole[: round(len(whole) * share)])
     rng = random.Random(0)
-    for number in range(2):
+    for number in range(3):
         spoilt = bytearray(clips[number + 1].read_bytes())
         for _ in range(200):
             spoilt[rng.randrange(len(spoilt))] = rng.randrange(256)

@@ -85,13 +85,17 @@ def test_the_same_content_is_described_once(tiny, library, tmp_path):
 def test_a_directory_that_is_not_empty_is_refused(tiny, library, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "mine.txt").write_text("mine")
+    (out / "srt").mkdir()
+    (out / "srt" / "mine.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not empty: give --resume"):
         describe(tiny, library, out)
-    describe(tiny, library, out, overwrite=True)
+    describe(tiny, library, out, overwrite=True, formats=["vtt"])
+    assert (out / "srt" / "mine.txt").read_text() == "mine"
     with pytest.raises(ConfigError, match="not empty: give --resume"):
         describe(tiny, library, out)
-    assert (out / "mine.txt").read_text() == "mine"
+    describe(tiny, library / "deeper", out, overwrite=True)
+    assert len(rows(out)) == 1
+    assert not (out / "vtt").exists()
 
 
 def test_what_is_done_is_not_done_again(tiny, library, tmp_path):

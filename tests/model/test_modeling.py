@@ -233,6 +233,27 @@ class TestEncoding:
         assert model.encode_video(noise(), plan).token_count == 6
         assert model.encode_video(noise(), plan, max_visual_tokens=8).token_count == 8
 
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            {},
+            {"temporal": {"hidden_size": 12, "heads": 4, "window_frames": 3}},
+            {"compressor": {"kind": "merge", "memory_layers": 1}},
+        ],
+        ids=["alone", "seeing one another", "with memory tokens"],
+    )
+    def test_videos_encoded_together_are_as_alone(self, make_model, noise, plan, parts):
+        model = make_model(**parts)
+        for look in model.vision.temporal.values():
+            torch.nn.init.constant_(look.alpha, 1.0)
+        image = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image")
+        videos, plans = [noise(seed=1), noise(1, seed=2), noise(seed=3)], [plan, image, plan]
+        together = model.encode_videos(videos, plans, max_visual_tokens=6)
+        for one, frames, own in zip(together, videos, plans, strict=True):
+            alone = model.encode_video(frames, own, max_visual_tokens=6)
+            torch.testing.assert_close(one.tokens_KD, alone.tokens_KD)
+            assert (one.counts, one.plan, one.fingerprint) == (alone.counts, alone.plan, alone.fingerprint)
+
     def test_one_frame_and_an_image_are_enough(self, model, noise):
         plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image")
         assert model.encode_video(noise(1), plan).token_count == 6

@@ -31,6 +31,9 @@ BATCH = 8
 # Files and windows that may be in work for each question of a batch: one in the model, one read ahead.
 _AHEAD = 2
 
+# Seconds between two looks at whether to stop, while files are read that take long.
+_PATIENCE_S = 0.2
+
 _Closing: TypeAlias = Generator[list[Ask], list[Told], Description]
 
 
@@ -188,11 +191,12 @@ class _Crew:
         return True
 
     def _listen(self) -> Iterator[Outcome]:
-        """Takes what was read, and waits for it if there is nothing to ask."""
+        """Takes what was read, and waits a moment for it if there is nothing to ask."""
         while not self._ready or not self._inbox.empty():
-            if not self._tasks:
+            try:
+                task, found = self._inbox.get(timeout=_PATIENCE_S)
+            except queue.Empty:
                 return
-            task, found = self._inbox.get()
             if isinstance(found, Window):
                 self._take(task, found)
             elif task.is_over:

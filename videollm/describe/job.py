@@ -164,7 +164,8 @@ def finish_job(ledger: Ledger, directory: Path, formats: Sequence[str], tally: T
 
 def _prepare(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if overwrite:
-        remove_outputs(directory)
+        if (directory / LEDGER).exists():  # else what is called as our files are is not ours
+            remove_outputs(directory)
         for path in directory.glob(f"{LEDGER}*"):
             path.unlink()
     elif not resume and any(path.name != LOCK for path in directory.iterdir()):
