@@ -1,12 +1,16 @@
 """Descriptions of videos: one, a folder of them, or a library that takes days.
 
+settings    what may be wished for
 stretches   a video read window by window and cut into what a text is about each (no torch)
 script      what the model is asked about it, and the description that its answers make
+telling     questions of scripts answered together
 video       one video: ``describe_video``
-batch       several at once: read ahead, encoded and answered together
-sources     which files a job is about
+batch       many: read ahead, encoded and answered together
+engines     who does that for a job: this process, several (``processes``), or Ray (``ray_engine``)
+sources     which files a job is about; ``source_lists`` reads lists of them
 rows        what is kept of each of them
 ledger      the rows on disk, in SQLite: what survives
-job         a whole job: batch over sources into a ledger, then the files that people want
-outputs     JSON lines, subtitles, Markdown, CSV, … of rows
+todo        what is left to do, by what the ledger knows and what the files hold (``fingerprints``)
+job         a whole job: ``describe_files``; ``holding`` keeps others out, ``joining`` makes one of shards
+outputs     rows as files: JSON lines, tables, subtitles (``subtitle_files``), a contact sheet (``sheet``)
 """
