@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import signal
 import sys
@@ -19,8 +20,11 @@ from ..errors import ConfigError, OutputError
 from . import options
 
 if TYPE_CHECKING:
+    from ..describe.engines import Engine
     from ..describe.job import Tally
     from ..describe.todo import Shard
+    from ..model.modeling import VideoLLM
+    from .startup import ModelOptions
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
@@ -96,6 +100,23 @@ def describe(
         bool, typer.Option("--join", help="Join the directories named, of shards, into --out.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Parts described together.")] = 8,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes that hold the model; on a CPU as many as cores, if memory allows.",
+        ),
+    ] = 1,
+    ray: Annotated[
+        int | None,
+        typer.Option(
+            "--ray",
+            min=1,
+            metavar="N",
+            help="Describe with N workers on Ray (videollm[ray]); RAY_ADDRESS names a cluster.",
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds after which a file is given up.")
     ] = 300.0,
@@ -148,13 +169,17 @@ def describe(
         max_new_tokens,
     )
     sources = find_sources(paths, lines=sys.stdin)
-    loaded = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map).load()
+    chosen = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map)
     from ..describe.job import describe_files
 
     try:
-        with _interruptible() as should_stop, _Progress() as progress:
+        with (
+            _engine(chosen, workers, ray) as engine,
+            _interruptible() as should_stop,
+            _Progress() as progress,
+        ):
             tally = describe_files(
-                loaded,
+                engine,
                 sources,
                 out,
                 wished,
@@ -172,6 +197,27 @@ def describe(
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
     _conclude(tally, out, as_json, interrupted=interrupted)
+
+
+@contextmanager
+def _engine(model: ModelOptions, workers: int, ray: int | None) -> Iterator[VideoLLM | Engine]:
+    """Who describes: the model in this process, several processes that have one each, or workers of Ray that do."""
+    if ray is not None:
+        if workers > 1:
+            raise ConfigError("--workers and --ray exclude each other; give one of them")
+        from ..describe.ray_engine import RayEngine
+
+        if os.path.isdir(model.name):  # workers have other current directories
+            model = dataclasses.replace(model, name=os.path.abspath(model.name))
+        with RayEngine(model.load, ray, gpus=0 if model.device == "cpu" else None) as engine:
+            yield engine
+    elif workers > 1:
+        from ..describe.processes import ProcessEngine
+
+        with ProcessEngine(model.load, workers) as engine:
+            yield engine
+    else:
+        yield model.load()
 
 
 def _parse_shard(text: str) -> Shard:
