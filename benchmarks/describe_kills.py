@@ -43,7 +43,7 @@ _ODD_NAMES = (
     "[brackets] and 100% #signs?.mp4",
     "new\nline.mp4",
 )
-_TIMEOUT_S = 10
+_TIMEOUT_S = 6
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def _write_broken(folder: Path, clips: list[Path]) -> None:
     (folder / "gone.mp4").symlink_to(folder / "nowhere.mp4")
     # So large and slow to decode that it is given up.
     _ffmpeg(
-        "-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=60", "-t", "20", "-c:v", "libx264", "-preset", "ultrafast",
+        "-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=120", "-t", "17", "-c:v", "libx264", "-preset", "ultrafast",
         "-crf", "45", folder / "endless.mp4",
     )  # fmt: skip
 

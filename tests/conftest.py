@@ -17,7 +17,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 # What takes minutes, longest first: a process that begins with one of these at the end keeps the others waiting.
-_LONG = ("test_chain.py", "test_browser.py", "test_processes.py", "test_tutorial.py", "test_records.py")
+_LONG = (
+    "test_chain.py",
+    "test_processes.py",
+    "test_browser.py",
+    "test_tutorial.py",
+    "test_records.py",
+    "test_describe_verb.py",
+    "test_ray.py",
+    "test_first_token.py",
+    "test_process_engine.py",
+)
 
 # Nothing is timed in tests, examples of properties neither.
 settings.register_profile("untimed", deadline=None)

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 
 from videollm.synthetic.casting import swept_box
 from videollm.synthetic.colours import SHADES, UNNAMED, is_shade
@@ -17,8 +18,12 @@ def crowded(clips, most=7):
     return [crowd(clip, np.random.default_rng(seed), most, every) for seed, clip in enumerate(clips)]
 
 
-def test_a_crowd_is_added_to_what_was_there(clips):
-    grown = crowded(clips)
+@pytest.fixture(scope="module")
+def grown(clips):
+    return crowded(clips)
+
+
+def test_a_crowd_is_added_to_what_was_there(clips, grown):
     added = sum(len(shot.objects) for clip in grown for shot in clip.shots)
     assert added > 2 * sum(len(shot.objects) for clip in clips for shot in clip.shots)
     for before, after in zip(clips, grown, strict=True):
@@ -29,8 +34,8 @@ def test_a_crowd_is_added_to_what_was_there(clips):
             assert all(thing.action.kind == "stays still" for thing in other.objects[len(one.objects) :])
 
 
-def test_nobody_stands_in_anothers_way_or_is_their_double(clips):
-    for clip in crowded(clips):
+def test_nobody_stands_in_anothers_way_or_is_their_double(grown):
+    for clip in grown:
         things = [thing for shot in clip.shots for thing in shot.objects]
         assert len({(thing.colour, thing.shape) for thing in things}) == len(things)
         for shot in clip.shots:

@@ -29,12 +29,13 @@ _SHORTFALL_S = 0.5  # tracks of one file need not end together to the frame
 
 
 class DecoderLog(logging.Handler):
-    """Counts the errors that FFmpeg reports while it reads one file, and keeps the first of each of its components."""
+    """Counts the errors that FFmpeg reports while it reads one file, and keeps examples of each of its components."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
+        self._least: dict[str, str] = {}
         self._ignored: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -46,12 +47,15 @@ class DecoderLog(logging.Handler):
         if component == self._ignored or message.startswith(_HARMLESS):
             return
         self._counts[component] += 1
-        self._first.setdefault(component, f"{component}: {message.strip()}")
+        told = f"{component}: {message.strip()}"
+        self._first.setdefault(component, told)
+        self._least[component] = min(self._least.get(component, told), told)
 
     def forget(self, component: str) -> None:
         """Drops what a component has reported so far."""
         self._counts.pop(component, None)
         self._first.pop(component, None)
+        self._least.pop(component, None)
 
     @contextmanager
     def ignoring(self, component: str) -> Iterator[None]:
@@ -69,9 +73,9 @@ class DecoderLog(logging.Handler):
 
     @property
     def phrases(self) -> tuple[str, ...]:
-        """The errors as at most one phrase."""
+        """The errors as at most one phrase: the same each time, though threads that decode report in any order."""
         count = self._counts.total()
-        return (f"{_many(count, 'decoding error')} (first: {self.first})",) if count else ()
+        return (f"{_many(count, 'decoding error')} (such as {min(self._least.values())})",) if count else ()
 
 
 @contextmanager
