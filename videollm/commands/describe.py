@@ -118,7 +118,10 @@ def describe(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds after which a file is given up.")
+        float,
+        typer.Option(
+            "--timeout", min=0.1, metavar="S", help="Seconds that reading a part of a file may take."
+        ),
     ] = 300.0,
     model: options.Model = "pocket",
     start: options.Start = None,
@@ -278,18 +281,14 @@ def _rate(tally: Tally) -> tuple[float, float]:
 
 
 def _progress_line(tally: Tally) -> str:
+    from ..model.prompting import format_time
+
     per_s, left_s = _rate(tally)
     failed = f", {tally.failed} failed" if tally.failed else ""
     return (
         f"{tally.done}/{tally.files} files{failed}, {tally.video_s / 3600:.2f} h of video, "
-        f"{60 * per_s:.1f} files/min, {_clock(left_s)} left"
+        f"{60 * per_s:.1f} files/min, {format_time(left_s)} left"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _conclude(tally: Tally, out: Path, as_json: bool, *, interrupted: bool = False) -> None:

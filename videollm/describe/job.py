@@ -207,7 +207,8 @@ class _Run:
         self, engine: Engine, shard: Shard | None, batch_size: int, should_stop: Callable[[], bool]
     ) -> Tally:
         """Describes what is left to do; returns what was done."""
-        write_collections(self._ledger.rows, ("jsonl",), self._directory)
+        # Rows of what is tried again are added when it is done: no file stands twice while the job runs either.
+        write_collections(self._ledger.settled, ("jsonl",), self._directory)
         self._todo = ToDo(
             self._ledger, self._options, engine.fingerprint(self._options), shard, self._settle_copy
         )

@@ -68,18 +68,14 @@ def _check_shards(directories: Sequence[Path], ledgers: Sequence[Ledger]) -> Non
         for directory, ledger in zip(directories, ledgers, strict=True)
         if (shard := ledger.fact("shard"))
     }
-    if len({shard.partition("/")[2] for shard in shards.values()}) > 1:
+    counts = {int(shard.partition("/")[2]) for shard in shards.values()}
+    if len(counts) > 1:
         told = ", ".join(f"{directory} is {shard}" for directory, shard in shards.items())
         raise ConfigError(f"these are shards of different jobs: {told}")
-    for shard in list(shards.values())[:1]:
-        count = int(shard.partition("/")[2])
-        missing = [
-            f"{number}/{count}"
-            for number in range(1, count + 1)
-            if f"{number}/{count}" not in shards.values()
-        ]
-        if missing:
-            raise ConfigError(f"of the shards {', '.join(missing)} are missing: name their directories too")
+    needed = [f"{number}/{count}" for count in counts for number in range(1, count + 1)]
+    missing = [shard for shard in needed if shard not in shards.values()]
+    if missing:
+        raise ConfigError(f"of the shards {', '.join(missing)} are missing: name their directories too")
 
 
 def _merged(ledgers: Iterable[Ledger]) -> list[Record]:

@@ -177,6 +177,10 @@ class Ledger:
         """Yields the rows that there are, in the order of the sources."""
         return self._rows("row IS NOT NULL")
 
+    def settled(self) -> Iterator[Row]:
+        """Yields the rows of sources that are not tried again unless something changes, in their order."""
+        return self._rows("row IS NOT NULL AND state IN ('done', 'aside')")
+
     def unwritten(self, formats: str) -> Iterator[Row]:
         """Yields the rows of which not just these formats were written."""
         return self._rows("row IS NOT NULL AND written IS NOT ?", formats)
