@@ -14,7 +14,7 @@ import pytest
 
 # Rooms from the ground up; those of one row do not know each other. The root package gathers all of them.
 ROWS = (
-    ("errors",),
+    ("errors", "clock"),
     ("values",),
     ("video",),
     ("model",),

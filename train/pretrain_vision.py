@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class FrameReader(nn.Module):
             lengths: Frames of each window.
             captions: Ids of each frame's caption.
         """
-        seen = self.vision(frames_N3HW, lengths)
+        seen = self.vision(frames_N3HW, list(pairwise(accumulate(lengths, initial=0))))
         logits, motions_NPM = self.patches(seen.patches_TPC)
         return logits, motions_NPM, self.contrast(seen.cls_LTC[-1], captions)
 

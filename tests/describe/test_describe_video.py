@@ -1,5 +1,6 @@
 """Descriptions: what is said of which seconds of a video, for the built-in model also whether it is true."""
 
+import dataclasses
 import itertools
 import math
 
@@ -7,8 +8,11 @@ import pytest
 
 from videollm import ConfigError, Description, Usage, describe_video, load_model
 from videollm.checkpoints.directories import POCKET
-from videollm.describe.script import Script, Told
+from videollm.describe.script import Ask, Script, Told
 from videollm.describe.settings import DescribeOptions
+from videollm.describe.sights import Sight
+from videollm.describe.telling import tell
+from videollm.media import ReadOptions
 from videollm.model.describe_settings import DescribeSettings
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.language.descriptions import shot_description
@@ -112,6 +116,25 @@ def test_a_summary_of_more_than_the_context_holds_is_made_of_summaries(tiny, cut
     for event in script.events:  # every note was read once
         minutes, seconds = divmod(math.floor(event.start_s + 0.5), 60)
         assert sum(line.startswith(f"{minutes}:{seconds:02}-") for line in told) == 1
+
+
+def test_a_summary_of_the_whole_video_does_not_look_at_it_again(tiny, cut_video, monkeypatch):
+    monkeypatch.setattr(tiny.config, "describe", dataclasses.replace(tiny.config.describe, summary="All?"))
+    looked = []
+    hook = tiny.vision.tower.register_forward_hook(
+        lambda module, inputs, named, seen: looked.append(len(named["pixel_values"])), with_kwargs=True
+    )
+    options = DescribeOptions(reading=ReadOptions(fps=0.5), max_new_tokens=4)
+    description = describe(tiny, cut_video, fps=0.5)
+    hook.remove()
+    assert len(description.events) == 4
+    assert sum(looked) == description.usage.frames == 20
+    # This encoder sees frames one by one: what it makes of them is the same as if it looked at all at once.
+    script = Script(tiny, options)
+    (window,) = script.read(cut_video)
+    (told,) = tell(tiny, [Ask("All?", Sight.alone(window.whole.frames))], options)
+    assert description.summary == told.text
+    assert told.usage.frames == 20
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def load(tiny_checkpoint, tmp_path_factory):
             while len(list(asking.iterdir())) < 2:  # until another one asks too
                 assert time.monotonic() < given_up_s
                 time.sleep(0.02)
-            if any(ask.frames and os.path.basename(ask.frames.source) == DEADLY for ask in asks):
+            if any(ask.sight and os.path.basename(ask.sight.frames.source) == DEADLY for ask in asks):
                 os.kill(os.getpid(), signal.SIGKILL)
             return tell(model, asks, options)
 
@@ -103,7 +103,7 @@ def test_what_a_worker_cannot_load_is_one_line(engine, tmp_path):
     from videollm.describe.ray_engine import RayEngine
 
     with (
-        RayEngine(functools.partial(load_model, tmp_path), 2) as other,
+        RayEngine(functools.partial(load_model, tmp_path), 1) as other,
         pytest.raises(UnsupportedModelError, match=r"holds no config\.json") as raised,
     ):
         other.check(FEW_WORDS)
@@ -143,7 +143,7 @@ def test_the_verb_joins_a_cluster_and_leaves_it_running(engine, tiny_checkpoint,
     done = subprocess.run(
         [
             *(sys.executable, "-m", "videollm", "describe", library / "0.mp4"),
-            *("--out", tmp_path / "out", "--ray", "2", "--json"),
+            *("--out", tmp_path / "out", "--ray", "1", "--json"),
             *("--model", os.path.relpath(tiny_checkpoint), "--device", "cpu", "--max-new-tokens", "4"),
         ],
         env=environment,

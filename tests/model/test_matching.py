@@ -1,5 +1,7 @@
 """Matching: what moved is found again where it went, and nothing else changes."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from videollm.errors import ConfigError
 from videollm.model import VideoLLM, VideoLLMConfig
 from videollm.model.encoder import FrameEncoder
 from videollm.model.matching import FrameMatching
-from videollm.model.settings import MatchingSettings, StemSettings
+from videollm.model.settings import MatchingSettings, StemSettings, TemporalSettings
 
 TOWER = CLIPVisionConfig(
     hidden_size=24,
@@ -28,7 +30,7 @@ MATCHING = MatchingSettings(channels=6, stride=4, radius=2, frames=3, hidden_siz
 def make_encoder(matching=MATCHING, *, telling=True, **options):
     torch.manual_seed(5)
     encoder = FrameEncoder(TOWER, stem=STEM, matching=matching, cls_layers=2, **options).eval()
-    if telling:
+    if telling and matching is not None:
         torch.nn.init.normal_(encoder.matching.tell[-1].weight)
     return encoder
 
@@ -77,7 +79,7 @@ def test_fresh_weights_change_nothing(frames_T3HW):
 def test_videos_encoded_together_are_as_each_alone(frames_T3HW, chunk_frames, frames):
     matching = MatchingSettings(channels=6, stride=4, radius=2, frames=frames, hidden_size=12)
     together = make_encoder(matching, chunk_frames=chunk_frames)
-    found = together(frames_T3HW, [4, 1, 2])
+    found = together(frames_T3HW, [(0, 4), (4, 5), (5, 7)])
     together.chunk_frames = 4
     alone = [together(video) for video in frames_T3HW.split([4, 1, 2])]
     torch.testing.assert_close(found.patches_TPC, torch.cat([video.patches_TPC for video in alone]))
@@ -104,7 +106,7 @@ def test_an_image_is_a_still_video(frames_T3HW):
 
 def test_gradients_reach_all_of_it(frames_T3HW):
     encoder = make_encoder(chunk_frames=2)
-    encoder(frames_T3HW, [5, 2]).patches_TPC.square().sum().backward()
+    encoder(frames_T3HW, [(0, 5), (5, 7)]).patches_TPC.square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in encoder.matching.parameters())
 
 
@@ -147,3 +149,29 @@ def test_impossible_settings_are_refused(values, message):
 def test_places_that_do_not_fit_the_stem_are_refused(stem, stride, told):
     with pytest.raises(ConfigError, match=f"must divide the stride of the stem, got {stride}; {told}"):
         FrameEncoder(TOWER, stem=stem, matching=MatchingSettings(stride=stride))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("parts", "looked"),
+    [
+        # A frame before each edge and one behind it have other neighbours in a part than in the whole.
+        ({"matching": None}, 7 + 2),
+        ({}, 7 + 2 * 1),
+        ({"matching": dataclasses.replace(MATCHING, frames=5)}, 7 + 2 * 2),
+        ({"temporal": TemporalSettings(hidden_size=12, heads=4, window_frames=2)}, 7 + 3 + 4),
+    ],
+    ids=["stem", "matching", "matching two frames away", "temporal attention"],
+)
+def test_runs_of_frames_are_seen_as_videos_of_their_own(frames_T3HW, parts, looked):
+    encoder = make_encoder(**{"matching": MATCHING} | parts)
+    for look in encoder.temporal.values():
+        torch.nn.init.constant_(look.alpha, 1.0)
+    runs = [(0, 7), (0, 3), (3, 7)]
+    alone = [encoder(frames_T3HW[slice(*run)]) for run in runs]
+    counted = []
+    encoder.stem.register_forward_hook(lambda module, inputs, picture: counted.append(len(picture)))
+    found = encoder(frames_T3HW, runs)
+    torch.testing.assert_close(found.patches_TPC, torch.cat([one.patches_TPC for one in alone]))
+    torch.testing.assert_close(found.cls_LTC, torch.cat([one.cls_LTC for one in alone], dim=1))
+    assert sum(counted) == looked

@@ -1,5 +1,7 @@
 """The convolutional stem: what a frame may see of its neighbours, alone and inside the encoder and the model."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -36,7 +38,7 @@ def frames_T3HW():
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.sampled_from([1, 3, 5]))
 def test_neighbours_are_those_of_the_own_video(lengths, count):
-    found = neighbours(lengths, count)
+    found = neighbours(itertools.pairwise((0, *itertools.accumulate(lengths))), count)
     assert found.shape == (sum(lengths), count)
     assert found[:, count // 2].tolist() == list(range(sum(lengths)))
     start = 0
@@ -52,7 +54,7 @@ def test_neighbours_are_those_of_the_own_video(lengths, count):
 
 def test_the_picture_is_as_small_as_the_strides_say(frames_T3HW):
     stem = ConvStem(STEM)
-    assert stem(frames_T3HW, neighbours([7], 3)).shape == (7, 10, 4, 4)
+    assert stem(frames_T3HW, neighbours([(0, 7)], 3)).shape == (7, 10, 4, 4)
     assert STEM.stride == 6
 
 
@@ -71,7 +73,7 @@ def test_the_picture_stays_as_strong_as_positions_however_strong_the_convolution
     stem = ConvStem(STEM)
     for layer in stem.layers:
         layer.weight *= strength
-    picture = stem(frames_T3HW, neighbours([7], 3))
+    picture = stem(frames_T3HW, neighbours([(0, 7)], 3))
     torch.testing.assert_close(picture.square().mean(1), torch.ones(7, 4, 4), rtol=0.05, atol=0)
 
 
@@ -82,7 +84,7 @@ def test_videos_encoded_together_are_as_each_alone(frames_T3HW, chunk_frames, te
     together = make_encoder(chunk_frames=chunk_frames, temporal=temporal)
     for attention in together.temporal.values():
         attention.alpha.fill_(0.7)
-    found = together(frames_T3HW, [4, 1, 2])
+    found = together(frames_T3HW, [(0, 4), (4, 5), (5, 7)])
     together.chunk_frames = 4
     alone = [together(video) for video in frames_T3HW.split([4, 1, 2])]
     torch.testing.assert_close(found.patches_TPC, torch.cat([video.patches_TPC for video in alone]))
@@ -115,13 +117,13 @@ def test_an_image_is_a_still_video(frames_T3HW):
 
 def test_gradients_reach_the_stem(frames_T3HW):
     encoder = make_encoder(chunk_frames=2)
-    encoder(frames_T3HW, [5, 2]).patches_TPC.square().sum().backward()
+    encoder(frames_T3HW, [(0, 5), (5, 7)]).patches_TPC.square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in encoder.stem.parameters())
 
 
 def test_the_tower_stays_transformers_own(frames_T3HW):
     encoder = make_encoder()
-    picture = encoder.stem(frames_T3HW, neighbours([7], 3))
+    picture = encoder.stem(frames_T3HW, neighbours([(0, 7)], 3))
     states = encoder.tower(pixel_values=picture, output_hidden_states=True).hidden_states
     torch.testing.assert_close(encoder(frames_T3HW).patches_TPC, states[-2][:, 1:])
 
@@ -172,4 +174,4 @@ def test_a_model_with_a_stem_is_saved_and_loaded(make_model, encode, tmp_path):
 def test_a_fresh_models_stem_keeps_the_signal(make_config, frames_T3HW):
     torch.manual_seed(1)
     model = VideoLLM(make_config(**STEM_PARTS))
-    assert model.vision.stem(frames_T3HW, neighbours([7], 3)).std() > 0.2
+    assert model.vision.stem(frames_T3HW, neighbours([(0, 7)], 3)).std() > 0.2

@@ -174,8 +174,10 @@ def describe(
     sources = find_sources(paths, lines=sys.stdin)
     chosen = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map)
     from ..describe.job import describe_files
+    from ..describe.output_directory import check_output
 
     try:
+        check_output(out, resume=resume or retry, overwrite=overwrite)
         with (
             _engine(chosen, workers, ray) as engine,
             _interruptible() as should_stop,

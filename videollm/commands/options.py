@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import typer
 
-_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+from ..clock import parse_clock
 
 
 def parse_seconds(text: str) -> float:
@@ -16,11 +15,10 @@ def parse_seconds(text: str) -> float:
     Raises:
         typer.BadParameter: The text is not such a time.
     """
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None:
+    seconds = parse_clock(text)
+    if seconds is None:
         raise typer.BadParameter(f"expected seconds or m:ss, such as 83.5 or 1:23, got {text!r}")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    return seconds
 
 
 def _remember_debug(context: typer.Context, wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 settings    what may be wished for
 stretches   a video read window by window and cut into what a text is about each (no torch)
+sights      frames that are looked at once, whole and in parts
 script      what the model is asked about it, and the description that its answers make
 telling     questions of scripts answered together
 video       one video: ``describe_video``
@@ -11,6 +12,7 @@ sources     which files a job is about; ``source_lists`` reads lists of them
 rows        what is kept of each of them
 ledger      the rows on disk, in SQLite: what survives
 todo        what is left to do, by what the ledger knows and what the files hold (``fingerprints``)
-job         a whole job: ``describe_files``; ``holding`` keeps others out, ``joining`` makes one of shards
+job         a whole job: ``describe_files``; ``joining`` makes one of shards
+output_directory  where a job goes; ``holding`` keeps others out
 outputs     rows as files: JSON lines, tables, subtitles (``subtitle_files``), a contact sheet (``sheet``)
 """

@@ -18,12 +18,12 @@ from typing import TypeAlias
 import torch
 
 from ..errors import VideoLLMError
-from ..media import Frames
 from ..model.modeling import VideoLLM
 from ..values import Description, VideoInfo
 from .rows import Failure, Source
 from .script import Ask, Script, Told
 from .settings import DescribeOptions
+from .sights import Sight
 from .stretches import Window
 from .telling import tell
 
@@ -104,7 +104,7 @@ class _Task:
     unanswered: int = 0
     windows: dict[int, int] = field(default_factory=dict)  # questions that wait, by number of the window
     is_read: bool = False
-    whole: Frames | None = None
+    whole: Sight | None = None
     closing: _Closing | None = None
     answers: dict[int, Told] = field(default_factory=dict)
     info: VideoInfo | None = None
@@ -219,7 +219,7 @@ class _Crew:
         self._ready.extend(_Waiting(task, ask, number) for ask in asks)
         for ask, stretch in zip(asks, window.stretches, strict=True):
             first = ask.start_s if task.span_s is None else task.span_s[0]
-            task.span_s, task.info = (first, stretch.plan.end_s), stretch.info
+            task.span_s, task.info = (first, stretch.frames.plan.end_s), stretch.frames.info
         if not asks:
             self._places.release()
 

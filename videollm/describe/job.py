@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import ConfigError, OutputError
+from ..errors import OutputError
 from ..model.modeling import VideoLLM
 from .batch import BATCH, Outcome
 from .engines import Engine, LocalEngine
-from .holding import NAME as LOCK
-from .holding import holding
-from .ledger import NAME as LEDGER
 from .ledger import Ledger
-from .outputs import check_formats, remove_outputs, write_collections, write_files
+from .output_directory import preparing
+from .outputs import check_formats, write_collections, write_files
 from .rows import Row, Source
 from .settings import DescribeOptions
 from .todo import Shard, ToDo, check_shard
@@ -123,29 +120,6 @@ def describe_files(
         return finish_job(ledger, directory, wanted, run.describe(engine, shard, batch_size, should_stop))
 
 
-@contextmanager
-def preparing(directory: Path, *, resume: bool, overwrite: bool) -> Iterator[Ledger]:
-    """Holds an output directory and gives its ledger; what cannot be written is one line.
-
-    Args:
-        directory: The output directory.
-        resume: Whether what is in it stays.
-        overwrite: Whether it is removed.
-
-    Raises:
-        ConfigError: Another program holds the directory, or it is not empty and neither is wished for.
-        DataError: What is there is not a job of this program.
-        OutputError: It cannot be written; what was done is kept.
-    """
-    with holding(directory), _writing(directory):
-        _prepare(directory, resume=resume, overwrite=overwrite)
-        ledger = Ledger(directory)
-        try:
-            yield ledger
-        finally:
-            ledger.close()
-
-
 def finish_job(ledger: Ledger, directory: Path, formats: Sequence[str], tally: Tally) -> Tally:
     """Writes what is made of all rows, and what an interruption left unwritten; returns how far the job is."""
     written = ",".join(formats)
@@ -160,29 +134,6 @@ def finish_job(ledger: Ledger, directory: Path, formats: Sequence[str], tally: T
         bad=counts.get("failed", 0) + counts.get("aside", 0),
         left=counts.get("waiting", 0),
     )
-
-
-def _prepare(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    if overwrite:
-        if (directory / LEDGER).exists():  # else what is called as our files are is not ours
-            remove_outputs(directory)
-        for path in directory.glob(f"{LEDGER}*"):
-            path.unlink()
-    elif not resume and any(path.name != LOCK for path in directory.iterdir()):
-        raise ConfigError(
-            f"{directory} is not empty: give --resume to go on there, or --overwrite to start anew"
-        )
-
-
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{directory} cannot be written ({error.strerror or error}); what was done is kept: make room, "
-            "then go on with --resume"
-        ) from error
 
 
 class _Run:

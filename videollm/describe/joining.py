@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .holding import holding
-from .job import Tally, finish_job, preparing
+from .job import Tally, finish_job
 from .ledger import NAME as LEDGER
 from .ledger import Ledger, Record
+from .output_directory import preparing
 from .outputs import check_formats
 
 _GOOD = ("done", "aside", "failed", "waiting", "running")

@@ -8,12 +8,13 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..media import Frames, processor_of
+from ..media import processor_of
 from ..model.modeling import VideoLLM
 from ..model.prompting import format_time
-from ..values import Description, Event, Message, Usage
+from ..values import Description, Event, FramePlan, Message, Usage
 from ..video.subtitles import Cue, read_subtitles, spoken
 from .settings import DescribeOptions
+from .sights import Sight
 from .stretches import Window, read_windows
 
 _LINE = re.compile(r"\[(\d+(?::\d\d)+)-(\d+(?::\d\d)+)\]\s*(.+)")
@@ -27,13 +28,21 @@ class Ask:
 
     Attributes:
         question: What is asked.
-        frames: What it is about, as if it were a video that begins with it; ``None`` for a question about texts.
+        sight: What it is about; ``None`` for a question about texts.
         start_s: Where that begins in the file, in seconds.
     """
 
     question: str
-    frames: Frames | None = None
+    sight: Sight | None = None
     start_s: float = 0.0
+
+    @property
+    def plan(self) -> FramePlan:
+        """The plan of what it is about, as of a video that begins here: those that models learn from begin at 0."""
+        assert self.sight is not None
+        plan = self.sight.frames.plan
+        times = tuple(max(0.0, time - self.start_s) for time in plan.times_s)
+        return replace(plan, times_s=times, start_s=0.0, end_s=plan.end_s - self.start_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +101,16 @@ class Script:
         longest_s = (config.video.trained_max_s or math.inf) if looks_again else None
         yield from read_windows(source, config.video, config.image, self._options, whole_up_to_s=longest_s)
 
-    def about(self, stretch: Frames) -> Ask:
+    def about(self, stretch: Sight) -> Ask:
         """Returns what is asked about a stretch."""
-        plan = stretch.plan
-        start, length = plan.start_s, plan.end_s - plan.start_s
-        # The model sees a video that begins here, as those that it was trained on begin at 0.
-        times = tuple(max(0.0, time - start) for time in plan.times_s)
-        own = replace(stretch, plan=replace(plan, times_s=times, start_s=0.0, end_s=length))
-        said = spoken(self._cues, start, plan.end_s)
+        plan = stretch.frames.plan
+        said = spoken(self._cues, plan.start_s, plan.end_s)
         heard = (self._asked.subtitles or "").replace("{subtitles}", said) if said else ""
-        return Ask(heard + self._options.question(self._asked), own, start)
+        return Ask(heard + self._options.question(self._asked), stretch, plan.start_s)
 
     def take(self, ask: Ask, told: Told) -> None:
         """Writes down what the model says of a stretch."""
-        assert ask.frames is not None
-        start, length = ask.start_s, ask.frames.plan.end_s
+        start, length = ask.start_s, ask.plan.end_s
         self._count(told)
         lines = _timed_lines(told.text, length) if self._options.is_timed(self._asked) else []
         for event in lines or [Event(0.0, length, told.text)]:
@@ -115,7 +119,7 @@ class Script:
             span = f"{format_time(start)}-{format_time(start + length)}"
             self.notices[f"the model says nothing about {span}"] = None
 
-    def closing(self, whole: Frames | None) -> Generator[list[Ask], list[Told], Description]:
+    def closing(self, whole: Sight | None) -> Generator[list[Ask], list[Told], Description]:
         """Asks for the summary, once all is said of the stretches.
 
         Args:
@@ -132,7 +136,7 @@ class Script:
         summary = yield from self._summary(whole)
         return Description(summary, tuple(self.events), self.usage, tuple(sorted(self.notices)))
 
-    def _summary(self, whole: Frames | None) -> Generator[list[Ask], list[Told], str]:
+    def _summary(self, whole: Sight | None) -> Generator[list[Ask], list[Told], str]:
         """Says in a few sentences what the events or, if the model takes nothing else, the whole video shows."""
         if len(self.events) == 1:
             return self.events[0].text
@@ -140,7 +144,7 @@ class Script:
         if "{events}" in question:
             return (yield from self._summary_of([_note(event) for event in self.events], question))
         if whole is not None:
-            (told,) = yield [Ask(question, whole, whole.plan.start_s)]
+            (told,) = yield [Ask(question, whole, whole.frames.plan.start_s)]
             self._count(told)
             return told.text
         seconds = self.events[-1].end_s - self.events[0].start_s

@@ -12,13 +12,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..clock import parse_clock
 from ..errors import DataError
 from .rows import Source
 
@@ -29,9 +29,6 @@ STANDARD_INPUT = "standard input"
 
 # Where the path and the edges of the window stand; the first that is there counts.
 _PATH, _START, _END = ("path", "video", "file"), ("start_s", "start"), ("end_s", "end")
-_CLOCK = re.compile(
-    r"(?:(?:(\d+):)?(\d+):)?((?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)", re.ASCII | re.IGNORECASE
-)
 
 
 def read_list(path: str) -> Iterator[Source]:
@@ -184,7 +181,7 @@ def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
 def _seconds(value: Any, edge: str, place: str) -> float | None:
     if value is None:
         return None
-    seconds = _clock(value) if isinstance(value, str) else value
+    seconds = parse_clock(value) if isinstance(value, str) else value
     # The bounds refuse what is infinite or no number, too.
     if (
         isinstance(seconds, int | float)
@@ -196,14 +193,6 @@ def _seconds(value: Any, edge: str, place: str) -> float | None:
         f"{place}: {edge} must be 0 or later, in seconds or m:ss such as 83.5 or 1:23.5, "
         f"got {_short(value)}; correct it"
     )
-
-
-def _clock(text: str) -> float | None:
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None:
-        return None
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
 
 
 def _absolute(path: str, folder: str | None) -> str:

@@ -18,6 +18,7 @@ from ..video import probe
 from ..video.plan import part_of_plan
 from ..video.scenes import find_cuts
 from .settings import DescribeOptions
+from .sights import Look, Sight
 
 # Stretches that a dense description is about, at most.
 _DENSE_S = 5.0
@@ -34,8 +35,8 @@ class Window:
         whole: All of what is described at once; with the last window, if it is wanted.
     """
 
-    stretches: tuple[Frames, ...]
-    whole: Frames | None = None
+    stretches: tuple[Sight, ...]
+    whole: Sight | None = None
 
 
 def read_windows(
@@ -62,8 +63,8 @@ def read_windows(
     reading = options.reading
     info = probe(source, limits=reading.limits)
     if info.kind == "image":
-        frames = read_frames(source, video, image, reading)
-        yield Window((frames,), None if whole_up_to_s is None else frames)
+        sight = Sight.alone(read_frames(source, video, image, reading))
+        yield Window((sight,), None if whole_up_to_s is None else sight)
         return
     whole = reading.plan(info, video)
     wants_whole = whole_up_to_s is not None and whole.end_s - whole.start_s <= whole_up_to_s
@@ -81,10 +82,14 @@ def read_windows(
             # It may go on in the next window, which begins with its first frame.
             unfinished = shots.pop()
             start, first = unfinished.start_s, read.plan.times_s[unfinished.first]
-        stretches = tuple(_part(read, shot, video) for shot in _divided(shots, options))
-        yield Window(stretches, read if is_whole and wants_whole else None)
+        look = Look(read)
+        stretches = tuple(
+            Sight(_part(read, shot, video), look, (shot.first, shot.past))
+            for shot in _divided(shots, options)
+        )
+        yield Window(stretches, Sight(read, look, is_again=True) if is_whole and wants_whole else None)
     if wants_whole and not is_whole:
-        yield Window((), read_frames(source, video, image, reading))
+        yield Window((), Sight.alone(read_frames(source, video, image, reading)))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ..model.prompting import escape_marks
 from ..values import EncodedVideo, Message, Usage
 from .script import Ask, Told
 from .settings import DescribeOptions
+from .sights import Look, Sight
 
 
 def tell(model: VideoLLM, asks: Sequence[Ask], options: DescribeOptions) -> list[Told]:
@@ -34,34 +35,57 @@ def tell(model: VideoLLM, asks: Sequence[Ask], options: DescribeOptions) -> list
     prompts = [_prompted(ask, video, most) for ask, video in zip(asks, videos, strict=True)]
     replies = dict(answer_all(model, prompts, batch_size=len(asks)))
     answered_s = time.perf_counter() - started - encoded_s
-    frames = sum(ask.frames.plan.frame_count for ask in asks if ask.frames)
+    # What a batch costs is shared out by what each takes of it.
+    shown = sum(ask.plan.frame_count for ask in asks if ask.sight)
     tokens = sum(reply.tokens for reply in replies.values())
     told = []
     for index, (ask, video) in enumerate(zip(asks, videos, strict=True)):
-        reply, seen = replies[index], ask.frames.plan.frame_count if ask.frames else 0
-        # What a batch costs is shared out by what each takes of it.
-        seconds = {
-            "read": ask.frames.seconds if ask.frames else 0.0,
-            "vision": encoded_s * seen / max(frames, 1),
-            "generate": answered_s * reply.tokens / tokens,
-        }
-        usage = Usage(seen, video.token_count if video else 0, reply.prompt_tokens, 0, reply.tokens, seconds)
+        reply = replies[index]
+        usage = Usage(
+            0, 0, reply.prompt_tokens, 0, reply.tokens, {"generate": answered_s * reply.tokens / tokens}
+        )
+        if ask.sight is not None and video is not None:
+            usage = usage + _looked(ask.sight, video, encoded_s / shown)
+        notices = ask.sight.frames.notices if ask.sight else ()
         cut = () if reply.finished else (f"a text was cut short at {most} tokens: allow more",)
-        told.append(Told(reply.text, usage, (*(ask.frames.notices if ask.frames else ()), *cut)))
+        told.append(Told(reply.text, usage, (*notices, *cut)))
     return told
 
 
+def _looked(sight: Sight, video: EncodedVideo, seconds_per_frame: float) -> Usage:
+    """What it costs to look; what other questions need too is counted with them."""
+    frames = sight.frames
+    seconds = {"vision": seconds_per_frame * frames.plan.frame_count}
+    if sight.is_again:
+        return Usage(0, video.token_count, 0, 0, 0, seconds)
+    return Usage(frames.plan.frame_count, video.token_count, 0, 0, 0, {"read": frames.seconds, **seconds})
+
+
 def _encode(model: VideoLLM, asks: Sequence[Ask], max_visual_tokens: int | None) -> list[EncodedVideo | None]:
+    for ask in asks:  # a budget that cannot be met is refused before the work begins
+        if ask.sight is not None:
+            model.plan_tokens(ask.plan, max_visual_tokens)
+    looks = dict.fromkeys(ask.sight.look for ask in asks if ask.sight is not None)
+    _look(model, [look for look in looks if None in look.seen.values()])
+    return [
+        None
+        if ask.sight is None
+        else model.encode_seen(ask.sight.seen, ask.plan, max_visual_tokens=max_visual_tokens)
+        for ask in asks
+    ]
+
+
+def _look(model: VideoLLM, looks: Sequence[Look]) -> None:
+    """Looks at what was not looked at yet, all of it together."""
+    if not looks:
+        return
     processor = processor_of(model)
-    shown = [(place, ask.frames) for place, ask in enumerate(asks) if ask.frames is not None]
-    videos: list[EncodedVideo | None] = [None] * len(asks)
-    if shown:
-        prepared = [processor.prepare(frames.frames_THW3, frames.plan) for _, frames in shown]
-        plans = [frames.plan for _, frames in shown]
-        encoded = model.encode_videos(prepared, plans, max_visual_tokens=max_visual_tokens)
-        for (place, _), video in zip(shown, encoded, strict=True):
-            videos[place] = video
-    return videos
+    frames = [look.frames for look in looks]
+    prepared = [processor.prepare(one.frames_THW3, one.plan) for one in frames]
+    parts = [list(look.seen) for look in looks]
+    found = model.look(prepared, [one.plan for one in frames], parts)
+    for look, wanted, seen in zip(looks, parts, found, strict=True):
+        look.seen = dict(zip(wanted, seen, strict=True))
 
 
 def _prompted(ask: Ask, video: EncodedVideo | None, max_new_tokens: int) -> Prompted:

@@ -38,7 +38,7 @@ from ..errors import ConfigError
 from .frame_queries import FrameQueries
 from .matching import FrameMatching
 from .settings import FrameQueriesSettings, MatchingSettings, StemSettings, TemporalSettings
-from .stem import ConvStem, neighbours
+from .stem import ConvStem, middle, neighbours
 from .temporal import TemporalAttention
 
 VisionConfig: TypeAlias = CLIPVisionConfig | SiglipVisionConfig | Blip2VisionConfig
@@ -60,6 +60,14 @@ class Patches:
 
     patches_TPC: Tensor
     cls_LTC: Tensor
+
+    def at(self, places_R: Tensor) -> Patches:
+        """Returns the features of some frames, by their numbers, (R,) int64; what is in order is not copied."""
+        first, count = int(places_R[0]), len(places_R)
+        if places_R.equal(torch.arange(first, first + count)):
+            return Patches(self.patches_TPC[first : first + count], self.cls_LTC[:, first : first + count])
+        places_R = places_R.to(self.patches_TPC.device)
+        return Patches(self.patches_TPC[places_R], self.cls_LTC[:, places_R])
 
 
 class FrameEncoder(nn.Module):
@@ -144,22 +152,30 @@ class FrameEncoder(nn.Module):
             for layer in _temporal_layers(temporal, config.num_hidden_layers):
                 self.temporal[str(layer)] = TemporalAttention(temporal, self.width)
 
-    def forward(self, frames_T3HW: Tensor, lengths: Sequence[int] | None = None) -> Patches:
+    def forward(self, frames_T3HW: Tensor, runs: Sequence[tuple[int, int]] | None = None) -> Patches:
         """Encodes frames.
 
         Args:
             frames_T3HW: Normalised frames of the encoder's size; cast to the tower's dtype. Where frames see one
                 another, those of a video stand in order of time.
-            lengths: Frames of each of several videos that stand one after another; all are one video by default.
-                Frames of different videos never see one another.
+            runs: First frame of each of several videos and the one past its last; all are one video by default. Frames
+                see only those of their own video. Videos may have frames in common: without temporal attention a frame
+                is looked at once for all in which it has the same neighbours.
 
         Returns:
-            Their features, in the order of the frames; of an encoder whose queries read questions all tokens of the
-            last state, for :meth:`read_for`.
+            Their features, run by run in the order of the frames; of an encoder whose queries read questions all tokens
+            of the last state, for :meth:`read_for`.
         """
-        frames = frames_T3HW.to(self.tower.dtype)
-        lengths = [len(frames)] if lengths is None else lengths
-        pictures = self._pictures(frames, lengths)
+        runs = [(0, len(frames_T3HW))] if runs is None else runs
+        rows_RK = neighbours(runs, max(part.frames if part else 1 for part in (self.stem, self.matching)))
+        if self.temporal:
+            return self._encode(frames_T3HW, rows_RK, [past - first for first, past in runs])
+        rows_RK, places_R = rows_RK.unique(dim=0, return_inverse=True)
+        return self._encode(frames_T3HW, rows_RK, [len(rows_RK)]).at(places_R)
+
+    def _encode(self, frames_T3HW: Tensor, rows_RK: Tensor, lengths: Sequence[int]) -> Patches:
+        """Encodes the frame in the middle of each row; temporal attention takes so many of them together each time."""
+        pictures = self._pictures(frames_T3HW.to(self.tower.dtype), rows_RK.to(frames_T3HW.device))
         if self.queries is not None:
             states = (self.tower(pixel_values=chunk).last_hidden_state for chunk in pictures)
             rows = states if self.reads_questions else map(self.queries, states)
@@ -186,22 +202,16 @@ class FrameEncoder(nn.Module):
         """What stands for frames behind the last state, whose class token is read with the rest."""
         return Patches(rows_TPC, rows_TPC.new_empty(0, len(rows_TPC), self.width))
 
-    def _pictures(self, frames_T3HW: Tensor, lengths: Sequence[int]) -> Iterator[Tensor]:
+    def _pictures(self, frames_T3HW: Tensor, rows_RK: Tensor) -> Iterator[Tensor]:
         """What the tower looks at, a few frames at a time, (t, F, h, w) each."""
-        if self.stem is None:
-            yield from frames_T3HW.split(self.chunk_frames)
-            return
-        device = frames_T3HW.device
-        seen_TK = neighbours(lengths, self.stem.frames).to(device)
-        if self.matching is None:
-            for part_tK in seen_TK.split(self.chunk_frames):
-                yield self.stem(frames_T3HW, part_tK)
-            return
-        compared_TK = neighbours(lengths, self.matching.frames).to(device)
-        for part_tK, other_tK in zip(
-            seen_TK.split(self.chunk_frames), compared_TK.split(self.chunk_frames), strict=True
-        ):
-            yield self.stem(frames_T3HW, part_tK) + self.matching(frames_T3HW, other_tK)
+        for rows_rK in rows_RK.split(self.chunk_frames):
+            if self.stem is None:
+                yield frames_T3HW[middle(rows_rK, 1)[:, 0]]
+                continue
+            picture = self.stem(frames_T3HW, middle(rows_rK, self.stem.frames))
+            if self.matching is not None:
+                picture = picture + self.matching(frames_T3HW, middle(rows_rK, self.matching.frames))
+            yield picture
 
     def _states_alone(self, pictures_TFHW: Tensor) -> tuple[Tensor, ...]:
         """Hidden states of frames that do not see one another in the tower, embeddings first, (T, N, C) each."""

@@ -11,6 +11,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate, islice
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -29,6 +31,9 @@ from .segments import MergedSegments
 from .tiling import plan_seen
 from .video_queries import VideoQueries
 from .whole_frames import WholeFrames, row_spans
+
+#: First frame of a part of a video and the one past its last; ``None`` for all of it.
+Part: TypeAlias = tuple[int, int] | None
 
 #: Names of what visual tokens depend on; not every model has the last two.
 VISUAL_PARTS = ("vision", "compressor", "projector", "whole_frames", "video_queries")
@@ -114,16 +119,65 @@ class VideoEncodingMixin:
         """
         for plan in plans:  # a budget that cannot be met is refused before the work begins
             self.plan_tokens(plan, max_visual_tokens)
-        if self.vision.reads_questions:
-            seen = self._look(videos, plans)
-            return [
-                self._read(FrameStates(patches.patches_TPC, plan, max_visual_tokens), "", "")
-                for patches, plan in zip(seen, plans, strict=True)
-            ]
         return [
-            self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens)
-            for merged, plan in zip(self.merge_videos(videos, plans), plans, strict=True)
+            self.encode_seen(seen, plan, max_visual_tokens=max_visual_tokens)
+            for seen, plan in zip(self._look_at(videos, plans), plans, strict=True)
         ]
+
+    def look(
+        self, videos: Sequence[Tensor], plans: Sequence[FramePlan], parts: Sequence[Sequence[Part]]
+    ) -> list[list[Patches]]:
+        """What the encoder makes of parts of videos, whose frames pass through it together, each but once if it can.
+
+        It sees each part as a video of its own. What parts have in common is looked at once all the same, but for
+        frames near the edge of a part where frames see their neighbours.
+
+        Args:
+            videos: Frames of each video, as for :meth:`encode_video`.
+            plans: Their resolved frame plans.
+            parts: Of each video the parts to look at, as first frame and the one past its last; ``None`` for all.
+
+        Returns:
+            What it makes of each part of each video, for :meth:`encode_seen`.
+
+        Raises:
+            DataError: The frames are not those of the plan.
+        """
+        prepared = [self._prepared(frames, plan) for frames, plan in zip(videos, plans, strict=True)]
+        starts = accumulate((len(frames) for frames in prepared), initial=0)
+        runs = [
+            (start, start + len(frames)) if part is None else (start + part[0], start + part[1])
+            for start, frames, wanted in zip(starts, prepared, parts, strict=False)
+            for part in wanted
+        ]
+        with torch.no_grad(), evaluating(self.vision):
+            found = self.vision(torch.cat(prepared), runs)
+        lengths = [past - first for first, past in runs]
+        patches, classes = found.patches_TPC.split(lengths), found.cls_LTC.split(lengths, dim=1)
+        seen = map(Patches, patches, classes)
+        return [list(islice(seen, len(wanted))) for wanted in parts]
+
+    def _look_at(self, videos: Sequence[Tensor], plans: Sequence[FramePlan]) -> list[Patches]:
+        """What the encoder makes of whole videos."""
+        return [seen for (seen,) in self.look(videos, plans, [[None]] * len(videos))]
+
+    def encode_seen(
+        self, seen: Patches, plan: FramePlan, *, max_visual_tokens: int | None = None
+    ) -> EncodedVideo:
+        """The rest of :meth:`encode_videos`, of one video.
+
+        Args:
+            seen: What :meth:`look` gave.
+            plan: The resolved frame plan of these frames.
+            max_visual_tokens: As for :meth:`encode_video`.
+
+        Raises:
+            ConfigError: The budget cannot be met.
+        """
+        if self.vision.reads_questions:
+            return self._read(FrameStates(seen.patches_TPC, plan, max_visual_tokens), "", "")
+        merged = self._merge(seen, self.plan_seen(plan))
+        return self.encode_merged(merged, plan, max_visual_tokens=max_visual_tokens)
 
     def read_for(self, video: EncodedVideo, question: str) -> EncodedVideo:
         """Returns a video as the model sees it in the light of a question: the same, unless it reads questions.
@@ -217,18 +271,8 @@ class VideoEncodingMixin:
             )
         return [
             self._merge(patches, self.plan_seen(plan))
-            for patches, plan in zip(self._look(videos, plans), plans, strict=True)
+            for patches, plan in zip(self._look_at(videos, plans), plans, strict=True)
         ]
-
-    def _look(self, videos: Sequence[Tensor], plans: Sequence[FramePlan]) -> list[Patches]:
-        """What the encoder makes of the frames of each video, which pass through it together."""
-        prepared = [self._prepared(frames, plan) for frames, plan in zip(videos, plans, strict=True)]
-        lengths = [len(frames) for frames in prepared]
-        with torch.no_grad(), evaluating(self.vision):
-            seen = self.vision(torch.cat(prepared), lengths)
-        patches = seen.patches_TPC.split(lengths)
-        classes = seen.cls_LTC.split(lengths, dim=1)
-        return [Patches(*parts) for parts in zip(patches, classes, strict=True)]
 
     def _merge(self, seen: Patches, plan: FramePlan) -> MergedSegments:
         patches_TPC = seen.patches_TPC

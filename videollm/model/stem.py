@@ -15,7 +15,7 @@ Shapes: T frames, K frames seen together, F channels of the output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -79,17 +79,19 @@ class ConvStem(nn.Module):
         return normed.movedim(-1, 1)
 
 
-def neighbours(lengths: Sequence[int], count: int) -> Tensor:
-    """Indices of each frame and the frames before and after it within its own video, (T, count) int64.
+def neighbours(runs: Iterable[tuple[int, int]], count: int) -> Tensor:
+    """Indices of each frame and the frames before and after it within its own run, (T, count) int64.
 
     Args:
-        lengths: Frames of each of the videos, which stand one after another.
-        count: Frames seen together, odd; beyond the ends of a video its first and last frame go on.
+        runs: First frame of each run, such as a video, and the one past its last.
+        count: Frames seen together, odd; beyond the ends of a run its first and last frame go on.
     """
     offsets = torch.arange(count) - count // 2
-    starts = [sum(lengths[:number]) for number in range(len(lengths))]
-    videos = [
-        start + (torch.arange(length)[:, None] + offsets).clamp(0, length - 1)
-        for start, length in zip(starts, lengths, strict=True)
-    ]
-    return torch.cat(videos)
+    rows = [(torch.arange(first, past)[:, None] + offsets).clamp(first, past - 1) for first, past in runs]
+    return torch.cat(rows)
+
+
+def middle(neighbours_TK: Tensor, count: int) -> Tensor:
+    """Of frames and their neighbours, (T, K), the frames themselves and the nearest, (T, count), count odd."""
+    rim = (neighbours_TK.shape[1] - count) // 2
+    return neighbours_TK[:, rim : rim + count]
