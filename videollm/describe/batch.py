@@ -28,7 +28,7 @@ from .stretches import Window
 from .telling import tell
 
 BATCH = 8
-# Files and windows that may be in work for each question of a batch: one in the model, one read ahead.
+# Windows that may be in memory for each question of a batch: one in the model, one read ahead.
 _AHEAD = 2
 
 # Seconds between two looks at whether to stop, while files are read that take long.
@@ -157,16 +157,23 @@ class _Crew:
                 return
             yield from self._listen()
             batch = [self._ready.popleft() for _ in range(min(self._batch_size, len(self._ready)))]
+            self._admit(sources)  # files that are read while the model answers
             yield from self._answer([one for one in batch if not one.task.is_over])
 
     def _admit(self, sources: Iterator[Source]) -> None:
-        while len(self._tasks) < _AHEAD * self._batch_size:
+        """Begins with as many files as the next batch may need, and no more: others may have time for them sooner."""
+        while len(self._tasks) < self._batch_size or self._expected < self._batch_size:
             source = next(sources, None)
             if source is None:
                 return
             task = _Task(source, Script(self._model, _windowed(self._options, source)))
             self._tasks.add(task)
             threading.Thread(target=self._read, args=(task,), daemon=True).start()
+
+    @property
+    def _expected(self) -> int:
+        """Questions that wait, and files of which more will come."""
+        return len(self._ready) + sum(not task.is_read for task in self._tasks)
 
     def _read(self, task: _Task) -> None:
         """Reads a file, in a thread of its own."""
