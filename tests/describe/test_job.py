@@ -126,6 +126,24 @@ def test_a_file_that_changed_is_described_anew(tiny, library, tmp_path, write_vi
     }
 
 
+def test_subtitles_beside_a_file_are_a_part_of_it_if_they_are_read(tiny, tmp_path, write_video):
+    library = tmp_path / "library"
+    write_video(library / "a.mp4", (0,), 2.0)
+    shutil.copy(library / "a.mp4", library / "b.mp4")
+    words = library / "b.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nGood morning.\n")
+    listening = DescribeOptions(max_new_tokens=4, subtitles=True)
+    assert describe(tiny, library, tmp_path / "deaf").copied == 1
+    assert describe(tiny, library, tmp_path / "out", listening).described == 2
+    before = by_name(tmp_path / "out")
+    assert before["a"]["usage"]["prompt_tokens"] < before["b"]["usage"]["prompt_tokens"]
+    assert describe(tiny, library, tmp_path / "out", listening, resume=True).skipped == 2
+    words.write_text(words.read_text() * 2)
+    assert describe(tiny, library, tmp_path / "out", listening, resume=True).described == 1
+    words.unlink()
+    assert describe(tiny, library, tmp_path / "out", listening, resume=True).copied == 1
+
+
 def test_other_settings_and_another_model_describe_anew(tiny, library, tmp_path):
     out = tmp_path / "out"
     describe(tiny, library, out)

@@ -34,6 +34,10 @@ _AHEAD = 2
 # Seconds between two looks at whether to stop, while files are read that take long.
 _PATIENCE_S = 0.2
 
+# Seconds that a batch which is not full is waited for: at first, and then of what the one before took.
+_FIRST_FILLING_S = 2.0
+_FILLING_SHARE = 0.25
+
 _Closing: TypeAlias = Generator[list[Ask], list[Told], Description]
 
 
@@ -141,6 +145,7 @@ class _Crew:
         self._places = threading.Semaphore(_AHEAD * batch_size)
         self._is_dismissed = threading.Event()
         self._ready: deque[_Waiting] = deque()
+        self._filling_s = _FIRST_FILLING_S
         self._tasks: set[_Task] = set()
 
     def dismiss(self) -> None:
@@ -158,11 +163,13 @@ class _Crew:
             yield from self._listen()
             batch = [self._ready.popleft() for _ in range(min(self._batch_size, len(self._ready)))]
             self._admit(sources)  # files that are read while the model answers
+            started = time.monotonic()
             yield from self._answer([one for one in batch if not one.task.is_over])
+            self._filling_s = _FILLING_SHARE * (time.monotonic() - started)
 
     def _admit(self, sources: Iterator[Source]) -> None:
         """Begins with as many files as the next batch may need, and no more: others may have time for them sooner."""
-        while len(self._tasks) < self._batch_size or self._expected < self._batch_size:
+        while len(self._tasks) < self._batch_size or len(self._ready) + self._reading < self._batch_size:
             source = next(sources, None)
             if source is None:
                 return
@@ -171,9 +178,9 @@ class _Crew:
             threading.Thread(target=self._read, args=(task,), daemon=True).start()
 
     @property
-    def _expected(self) -> int:
-        """Questions that wait, and files of which more will come."""
-        return len(self._ready) + sum(not task.is_read for task in self._tasks)
+    def _reading(self) -> int:
+        """Files of which more will come."""
+        return sum(not task.is_read for task in self._tasks)
 
     def _read(self, task: _Task) -> None:
         """Reads a file, in a thread of its own."""
@@ -198,10 +205,13 @@ class _Crew:
         return True
 
     def _listen(self) -> Iterator[Outcome]:
-        """Takes what was read, and waits a moment for it if there is nothing to ask."""
-        while not self._ready or not self._inbox.empty():
+        """Takes what was read; waits if there is nothing to ask or, as long as that pays, for a full batch."""
+        given_up_s = time.monotonic() + self._filling_s
+        while True:
+            is_short = len(self._ready) < self._batch_size and self._reading > 0
+            left_s = max(0.0, given_up_s - time.monotonic()) if is_short else 0.0
             try:
-                task, found = self._inbox.get(timeout=_PATIENCE_S)
+                task, found = self._inbox.get(timeout=left_s if self._ready else _PATIENCE_S)
             except queue.Empty:
                 return
             if isinstance(found, Window):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ConfigError, UnreadableVideoError
 from ..media import content_hash
 from ..video.paths import readable_path
+from ..video.subtitles import file_beside
 from .fingerprints import of_window
 from .ledger import ENDS_BEFORE_ALONE, MOST_ENDS, Entry, Ledger
 from .rows import Failure, Row, Source
@@ -28,7 +30,7 @@ Shard: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """A file's content: what tells that it is unchanged, and its hash."""
+    """A file's content, that of subtitles beside it included if they are read: what tells a change, and its hash."""
 
     stat: str
     hash: str
@@ -148,7 +150,7 @@ class ToDo:
         waiting: deque[tuple[Entry, Future[_Content | Failure]]] = deque()
         with ThreadPoolExecutor(_THREADS) as pool:
             for entry in self._ledger.entries():
-                waiting.append((entry, pool.submit(_content, entry)))
+                waiting.append((entry, pool.submit(_content, entry, self._options.subtitles)))
                 if len(waiting) > _AHEAD:
                     first, content = waiting.popleft()
                     yield first, content.result()
@@ -156,16 +158,32 @@ class ToDo:
                 yield first, content.result()
 
 
-def _content(entry: Entry) -> _Content | Failure:
+def _content(entry: Entry, with_subtitles: bool) -> _Content | Failure:
     """The content of a source; its hash is taken from the ledger if the file is as it was."""
     try:
-        path = readable_path(entry.source.path)
-        found = path.stat()
-        stat = f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+        paths = [readable_path(entry.source.path)]
+        if with_subtitles and (beside := file_beside(paths[0])) is not None:
+            paths.append(beside)
+        stat = " ".join(_stat(path) for path in paths)
         known = entry.content if entry.stat == stat else None
-        return _Content(stat, known or content_hash(path))
+        return _Content(stat, known or _hash(paths))
     except (UnreadableVideoError, OSError) as error:
         return Failure.of(error)
+
+
+def _stat(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+
+
+def _hash(paths: Sequence[Path]) -> str:
+    video, *beside = paths
+    if not beside:
+        return content_hash(video)
+    digest = hashlib.blake2b(content_hash(video).encode())
+    for path in beside:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _name_hash(source: Source) -> str:

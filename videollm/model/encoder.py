@@ -204,13 +204,15 @@ class FrameEncoder(nn.Module):
 
     def _pictures(self, frames_T3HW: Tensor, rows_RK: Tensor) -> Iterator[Tensor]:
         """What the tower looks at, a few frames at a time, (t, F, h, w) each."""
+        if self.matching is not None:
+            looks_TChw = self._in_chunks(self.matching.looks, frames_T3HW)
         for rows_rK in rows_RK.split(self.chunk_frames):
             if self.stem is None:
                 yield frames_T3HW[middle(rows_rK, 1)[:, 0]]
                 continue
             picture = self.stem(frames_T3HW, middle(rows_rK, self.stem.frames))
             if self.matching is not None:
-                picture = picture + self.matching(frames_T3HW, middle(rows_rK, self.matching.frames))
+                picture = picture + self.matching(looks_TChw, middle(rows_rK, self.matching.frames))
             yield picture
 
     def _states_alone(self, pictures_TFHW: Tensor) -> tuple[Tensor, ...]:

@@ -65,22 +65,28 @@ class FrameMatching(nn.Module):
         for parameter in self.tell[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, frames_T3HW: Tensor, neighbours_TK: Tensor) -> Tensor:
-        """Compares frames with their neighbours.
+    def looks(self, frames_T3HW: Tensor) -> Tensor:
+        """What of frames is compared, (T, C, h, w): unit vectors.
 
         Args:
             frames_T3HW: Normalised frames.
+        """
+        looks_TChw: Tensor = self.look(frames_T3HW)
+        return F.normalize(looks_TChw - looks_TChw.mean(dim=(2, 3), keepdim=True), dim=1)
+
+    def forward(self, looks_SChw: Tensor, neighbours_TK: Tensor) -> Tensor:
+        """Compares frames with their neighbours.
+
+        Args:
+            looks_SChw: What :meth:`looks` gave of all of them.
             neighbours_TK: Frames that are seen together, by their indices; see :func:`.stem.neighbours`.
 
         Returns:
             (T, F, H / stride, W / stride), to be added to the stem's picture.
         """
-        seen, places_TK = neighbours_TK.unique(return_inverse=True)
-        looks_SChw = self.look(frames_T3HW[seen])
-        looks_SChw = F.normalize(looks_SChw - looks_SChw.mean(dim=(2, 3), keepdim=True), dim=1)
         middle = self.frames // 2
-        here = looks_SChw[places_TK[:, middle]]
-        others = [places_TK[:, number] for number in range(self.frames) if number != middle]
+        here = looks_SChw[neighbours_TK[:, middle]]
+        others = [neighbours_TK[:, number] for number in range(self.frames) if number != middle]
         found = [self._compare(here, looks_SChw[other]) for other in others]
         told: Tensor = self.tell(torch.cat(found, dim=1))
         return told

@@ -102,7 +102,7 @@ def read_subtitles(
         source: Path | None = Path(file).expanduser().absolute()
     else:
         video = readable_path(path)
-        source = _file_beside(video, language)
+        source = file_beside(video, language)
     if source is not None:
         cues, _ = run_in_worker(_read_text_file, source, limits=limits, subject=str(source))
     else:
@@ -133,7 +133,8 @@ def spoken(cues: Iterable[Cue], start_s: float, end_s: float) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _file_beside(video: Path, language: str | None) -> Path | None:
+def file_beside(video: Path, language: str | None = None) -> Path | None:
+    """Returns the file beside a video that :func:`read_subtitles` reads; ``None`` if there is none."""
     wanted = (language or "").lower()
     found = []
     try:
