@@ -128,9 +128,14 @@ class FrameReader(nn.Module):
             lengths: Frames of each window.
             captions: Ids of each frame's caption.
         """
-        seen = self.vision(frames_N3HW, list(pairwise(accumulate(lengths, initial=0))))
+        seen = self.vision(frames_N3HW, _runs(lengths))
         logits, motions_NPM = self.patches(seen.patches_TPC)
         return logits, motions_NPM, self.contrast(seen.cls_LTC[-1], captions)
+
+
+def _runs(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """First frame of each window and the one past its last, of windows that stand one after another."""
+    return list(pairwise(accumulate(lengths, initial=0)))
 
 
 class VisionTask:
@@ -174,7 +179,7 @@ class VisionTask:
         while seen < self._settings.evaluation_frames:
             (batch,) = windows[index]
             index, seen = index + 1, seen + batch["supervised"]
-            patches = self.model.vision(batch["frames"].to(device), batch["lengths"]).patches_TPC
+            patches = self.model.vision(batch["frames"].to(device), _runs(batch["lengths"])).patches_TPC
             logits = [part.cpu() for part in self.model.patches(patches)[0]]
             for name, (found, count) in count_right(logits, batch["classes"], batch["centres"]).items():
                 right[name] += found
