@@ -34,8 +34,8 @@ _AHEAD = 2
 # Seconds between two looks at whether to stop, while files are read that take long.
 _PATIENCE_S = 0.2
 
-# Seconds that a batch which is not full is waited for: at first, and then of what the one before took.
-_FIRST_FILLING_S = 2.0
+# Seconds that a batch which is not full is waited for: at most (Ctrl-C waits as long), and of what the last one took.
+_MOST_FILLING_S = 2.0
 _FILLING_SHARE = 0.25
 
 _Closing: TypeAlias = Generator[list[Ask], list[Told], Description]
@@ -145,7 +145,7 @@ class _Crew:
         self._places = threading.Semaphore(_AHEAD * batch_size)
         self._is_dismissed = threading.Event()
         self._ready: deque[_Waiting] = deque()
-        self._filling_s = _FIRST_FILLING_S
+        self._filling_s = _MOST_FILLING_S
         self._tasks: set[_Task] = set()
 
     def dismiss(self) -> None:
@@ -161,11 +161,13 @@ class _Crew:
             if not self._tasks:
                 return
             yield from self._listen()
+            if not self._ready:
+                continue
             batch = [self._ready.popleft() for _ in range(min(self._batch_size, len(self._ready)))]
             self._admit(sources)  # files that are read while the model answers
             started = time.monotonic()
             yield from self._answer([one for one in batch if not one.task.is_over])
-            self._filling_s = _FILLING_SHARE * (time.monotonic() - started)
+            self._filling_s = min(_MOST_FILLING_S, _FILLING_SHARE * (time.monotonic() - started))
 
     def _admit(self, sources: Iterator[Source]) -> None:
         """Begins with as many files as the next batch may need, and no more: others may have time for them sooner."""

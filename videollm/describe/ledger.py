@@ -60,7 +60,7 @@ class Entry:
         tries: How often it failed.
         ends: How often the program ended while it was running.
         stat: Size, time of change and inode of the file when its content was hashed, as text.
-        content: Hash of its bytes.
+        content: Hash of its bytes, see :class:`.Row`.
         fingerprint: Of the model and the settings that made its row.
     """
 

@@ -39,7 +39,7 @@ def preparing(directory: Path, *, resume: bool, overwrite: bool) -> Iterator[Led
 
 
 def check_output(out: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False) -> None:
-    """Says early what :func:`describe_files` would: before a model is loaded, and without changing anything.
+    """Says early what :func:`describe_files` would: before a model is loaded. Only the lock is touched.
 
     Args:
         out: The output directory.

@@ -53,7 +53,7 @@ class Row:
 
     Attributes:
         source: What was described.
-        content: Hash of the file's bytes; empty where it could not be read.
+        content: Hash of the file's bytes, and of subtitles beside it where they are read; empty if that failed.
         fingerprint: Hash of the model and of the settings that made the description.
         duration_s: Length of the whole file in seconds; 0 for pictures and where it is not known.
         plan: What was looked at: the described window, frames, frames in a second and seconds looked at together;
