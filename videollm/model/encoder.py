@@ -143,6 +143,7 @@ class FrameEncoder(nn.Module):
         self.stem = None if stem is None else ConvStem(stem)
         self.matching = None if matching is None else _matching(matching, stem)
         self.tower: Any = _TOWERS[type(config)](config)
+        self.tower.embeddings.register_forward_hook(_laid_out_row_by_row)
         self.queries = None if queries is None else FrameQueries(queries, config.hidden_size)
         if queries is not None:
             self.grid, self.width = (queries.num_queries, 1), queries.hidden_size
@@ -249,6 +250,11 @@ class FrameEncoder(nn.Module):
             if number == self.select_layer % count:
                 patches_TPC = state_TNC[:, self._first_patch :]
         return patches_TPC, torch.stack(classes)[count - self.cls_layers :]
+
+
+def _laid_out_row_by_row(module: nn.Module, given: object, states_TNC: Tensor) -> Tensor:
+    """Hidden states as layers read them: SigLIP's embeddings lie channel by channel, as all layers then would."""
+    return states_TNC.contiguous()
 
 
 def _matching(settings: MatchingSettings, stem: StemSettings | None) -> FrameMatching:
