@@ -13,6 +13,8 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Modules are compiled when they are first imported: most of them never are, and a minute is saved.
+INSTALL := $(PIP) install --no-compile
 SOURCES := videollm train serve tests $(wildcard benchmarks)
 
 # Training asks for the same large blocks in every step: glibc shall keep them instead of having the kernel clear them again.
@@ -62,11 +64,11 @@ $(BIN)/python:
 # The locked files are complete, so pip resolves nothing; torch comes last and finds what it needs in place.
 # setuptools is among the locked, so the project (its version stands in videollm/__init__.py) is built offline.
 $(VENV)/installed: requirements.lock requirements-torch.lock pyproject.toml videollm/__init__.py | $(BIN)/python
-	$(PIP) install --no-deps --require-hashes -r requirements.lock
-	$(PIP) install $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements-torch.lock
+	$(INSTALL) --no-deps --require-hashes -r requirements.lock
+	$(INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) -r requirements-torch.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
-	$(PIP) install --no-deps --require-hashes -r requirements-test.lock
+	$(INSTALL) --no-deps --require-hashes -r requirements-test.lock
 	@touch $@

@@ -8,6 +8,7 @@ import torch
 from videollm.errors import ConfigError, DataError
 from videollm.model import VideoLLM, VideoLLMConfig
 from videollm.model.compressor_config import KINDS
+from videollm.model.identity import weights_hash
 from videollm.model.segments import MergedSegments
 from videollm.values import FramePlan, Message
 
@@ -294,6 +295,16 @@ class TestFingerprint:
             model.projector.norm.bias[0] += 1
         assert model.fingerprint() != before
         assert make_model(image={"size": 40, "fill": [0, 0, 0]}).fingerprint() != before
+
+    def test_the_hash_of_all_weights_changes_with_each_of_them_and_with_their_precision(self, make_model):
+        model = make_model()
+        before = weights_hash(model)
+        assert weights_hash(make_model()) == before
+        with torch.no_grad():
+            model.get_input_embeddings().weight[0, 0] += 1
+        changed = weights_hash(model)
+        model.language_model.to(torch.bfloat16)
+        assert len({before, changed, weights_hash(model)}) == 3
 
     def test_it_survives_saving_and_stands_in_every_encoded_video(self, model, encode, tmp_path):
         model.save_pretrained(tmp_path)

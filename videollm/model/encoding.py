@@ -24,6 +24,7 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder, Patches
 from .evaluating import evaluating
+from .identity import hash_tensors
 from .preprocessing import prepare
 from .processing import VideoLLMProcessor
 from .projector import Projector
@@ -354,11 +355,7 @@ class VideoEncodingMixin:
         )
         settings = {name: config[name] for name in names}
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-        for name, tensor in sorted(tensors.items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            # A copy: memory lent to numpy may never be freed early, as it is where processes share a model.
-            kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            digest.update(kept.flatten().view(torch.uint8).numpy().data)
+        hash_tensors(digest, tensors)
         return digest.hexdigest()
 
     def _prepared(self, frames_T3HW: Tensor, plan: FramePlan) -> Tensor:
