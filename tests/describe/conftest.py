@@ -1,16 +1,19 @@
-"""A model with random weights, and small files to be described."""
+"""A model with random weights, small files to be described, and a browser for what is made of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from videollm import VideoLLM, load_model
+
+from .visiting import CHROMIUM, Visitor
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 220), (120, 120, 30), (20, 20, 20))
 
@@ -40,3 +43,19 @@ def write_video() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    visitor = Visitor(browser)
+    yield visitor
+    assert visitor.complaints == []

@@ -98,8 +98,9 @@ def undisturbed(run, library, tmp_path_factory):
 
 
 def test_it_says_what_it_did_and_leaves_with_1_where_a_file_failed(undisturbed, library):
-    out, (code, told, _) = undisturbed
+    out, (code, told, errors) = undisturbed
     assert code == 1
+    assert "empty.mp4: the file is empty" in errors
     assert told.startswith(
         f"{FILES} files: {FILES - 3} described, 1 the same as another, 2 without a description"
     )
@@ -131,6 +132,11 @@ def test_lists_come_through_a_pipe(run, library, tmp_path):
         (["{library}", "--out", "{out}", "--format", "srt,doc"], "unknown output format 'doc'"),
         (["{library}/*.avi", "--out", "{out}"], "*.avi"),
         (["{library}", "--out", "{out}", "--shard", "two"], "--shard must be I/N"),
+        (["{library}", "--out", "{out}", "--shard", "3/2"], "I from 1 to N, got 3/2"),
+        (["{library}/nosuch/", "--out", "{out}"], "nosuch: there is no such file or folder; check the path"),
+        (["{library}", "--out", "{library}/00.mp4"], "00.mp4 is a file, --out must be a directory"),
+        (["{library}", "--out", "{library}/00.mp4/out"], "00.mp4/out cannot be made"),
+        (["{library}", "--out", "{library}"], "is not empty: go on there with --resume"),
         (["{library}", "--out", "{out}", "--style", "limerick"], "no style 'limerick'"),
         (["{library}", "--out", "{out}", "--every", "10s", "--detail", "dense"], "one of the two"),
         (["{library}", "--out", "{out}", "--join"], "not the output of 'videollm describe'"),
@@ -138,10 +144,28 @@ def test_lists_come_through_a_pipe(run, library, tmp_path):
 )
 def test_bad_input_is_one_line_and_2(run, library, tmp_path, arguments, message):
     filled = [text.format(library=library, out=tmp_path / "out") for text in arguments]
+    before = sorted(library.iterdir())
     code, _, err = run(*filled)
     assert code == 2
+    assert sorted(library.iterdir()) == before
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert message in line
+
+
+def test_what_fails_three_times_is_set_aside_and_what_is_described_anew_is_said(run, library, tmp_path):
+    arguments = (library / "00.mp4", library / "empty.mp4", "--out", tmp_path / "out", "--resume")
+    said = [run(*arguments)[1] for _ in range(4)]
+    assert ["1 without a description" in told for told in said] == [True, True, False, False]
+    assert ["1 set aside, not tried again without --retry" in told for told in said] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    code, told, errors = run(*arguments, "--every", "1s")
+    assert "note: described before with another model or other settings, now anew: 1 file\n" in errors
+    assert (code, "1 described" in told) == (1, True)
+    assert "anew" not in run(*arguments, "--every", "1s")[2]
 
 
 def test_killed_at_any_moment_it_ends_like_a_run_that_was_not(start, run, library, undisturbed, tmp_path):
@@ -168,7 +192,7 @@ def test_killed_at_any_moment_it_ends_like_a_run_that_was_not(start, run, librar
         )
         assert ours == theirs
     _, told, _ = run(library, "--out", out, "--resume", "--format", "srt,html")
-    assert f"{FILES - 2} done before, 2 without" in told
+    assert f"{FILES - 2} done before, 2 " in told  # in how many runs they failed differs
 
 
 def test_the_first_interrupt_finishes_what_is_in_work(start, run, library, undisturbed, tmp_path):

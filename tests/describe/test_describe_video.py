@@ -67,6 +67,25 @@ def test_how_much_is_said_is_a_dial(tiny, cut_video):
     assert spans(describe(tiny, cut_video, every_s=8.0)) == [(8 * n, 8 * n + 8) for n in range(5)]
 
 
+def test_asked_by_the_second_a_model_that_says_a_line_of_each_shot_says_one_text(
+    tiny, cut_video, monkeypatch
+):
+    asked = dataclasses.replace(tiny.config.describe, timed=True)
+    monkeypatch.setattr(tiny.config, "describe", asked)
+    told = Told("[0:00-0:02] A red background.\n[0:02-0:08] It is blue.", Usage(0, 0, 0, 0, 0))
+
+    def events(options):
+        script = Script(tiny, options)
+        for window in script.read(cut_video):
+            for stretch in window.stretches:
+                script.take(script.about(stretch), told)
+        return [(round(event.start_s, 3), round(event.end_s, 3), event.text) for event in script.events]
+
+    grid = [(8.0 * n, 8.0 * n + 8, "A red background. It is blue.") for n in range(5)]
+    assert events(DescribeOptions(every_s=8.0)) == grid
+    assert [text for *_, text in events(DescribeOptions())[:2]] == ["A red background.", "It is blue."]
+
+
 def test_a_window_of_the_video_is_described_at_its_own_seconds(tiny, cut_video):
     description = describe(tiny, cut_video, fps=2.0, start_s=15.0, end_s=25.0)
     assert_whole(description, 15.0, 25.0)
@@ -141,7 +160,8 @@ def test_a_summary_of_the_whole_video_does_not_look_at_it_again(tiny, cut_video,
     ("settings", "message"),
     [
         ({"detail": "more"}, "detail must be"),
-        ({"every_s": 0.0}, "every_s must be a number above 0"),
+        ({"every_s": 0.0}, "every_s must be a number of seconds above 0"),
+        ({"every_s": "10s"}, "every_s must be a number of seconds above 0, got '10s'"),
         ({"every_s": 2.0, "detail": "dense"}, "one of the two"),
         ({"style": "limerick"}, "no style 'limerick'; it has actions"),
         ({"style": "camera", "prompt": "What?"}, "one of the two"),

@@ -87,11 +87,11 @@ def test_a_directory_that_is_not_empty_is_refused(tiny, library, tmp_path):
     out.mkdir()
     (out / "srt").mkdir()
     (out / "srt" / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="not empty: give --resume"):
+    with pytest.raises(ConfigError, match="not empty: go on there with --resume"):
         describe(tiny, library, out)
     describe(tiny, library, out, overwrite=True, formats=["vtt"])
     assert (out / "srt" / "mine.txt").read_text() == "mine"
-    with pytest.raises(ConfigError, match="not empty: give --resume"):
+    with pytest.raises(ConfigError, match="not empty: go on there with --resume"):
         describe(tiny, library, out)
     describe(tiny, library / "deeper", out, overwrite=True)
     assert len(rows(out)) == 1

@@ -1,44 +1,33 @@
-"""The contact sheet and the subtitles in a real Chromium, made of real clips."""
+"""The contact sheet in a real Chromium, made of real clips."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from videollm.describe.outputs import write_collections, write_files
+from videollm.describe.outputs import write_collections
 from videollm.describe.rows import Failure, Row, Source
+from videollm.errors import UnreadableVideoError
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.rendering import render_frame
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
 from videollm.values import Event
 
-CHROMIUM = shutil.which("chromium")
+from .visiting import Visitor, needs_chromium
+
+SEARCH = "[type=search]"
+NUMBERED = tuple(f"{'Blinking. ' if number % 35 == 3 else ''}Event number {number}" for number in range(75))
 ODD_NAME = '<b>odd & "quoted" #1?%41.webm'
 ODD_TEXT = "A <i>red</i> star & a box: 'one'.<script>document.title = 'hacked'</script>"
-# The server gives whole files only, and to jump to a second all of a clip must be at hand: so it is fetched first.
-PLAYER = """<!doctype html><link rel="icon" href="data:,">
-<video id="video" muted><track default src="vtt/plain.vtt"></video>
-<script>
-fetch("plain.webm").then(answer => answer.blob()).then(clip => { video.src = URL.createObjectURL(clip) });
-</script>
-"""
-
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the path: install Debian's package chromium"
-)
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +56,18 @@ def row_of(path: Path, seconds: float, texts: tuple[str, ...], content: str, **m
 @pytest.fixture(scope="module")
 def rows(clip: Clip, videos: Path) -> list[Row]:
     plain, seconds = videos / "plain.webm", clip.duration_s
-    error = Failure("UnreadableVideoError", "broken.mp4: its content is plain text; choose another file")
+    gone = "/videos/gone/<b>gone.mp4"
+    broken = videos / "two  blanks.mp4"
+    told = f"{broken}: its content is plain text; choose another file"
+    error = Failure.of(UnreadableVideoError(told))
     return [
         row_of(plain, seconds, ("A star moves.", "It stops."), "aa" * 32),
         row_of(videos / ODD_NAME, seconds, (ODD_TEXT,), "bb" * 32, notices=("2 <decoding> errors",)),
         row_of(videos / os.fsdecode(b"caf\xe9.webm"), seconds, ("Coffee.",), "cc" * 32),
         row_of(videos / "still.png", 0.0, ("A picture.",), "dd" * 32),
-        Row(Source(videos / "broken.mp4", name="broken"), "", "model", error=error),
+        Row(Source(broken, name="broken"), "", "model", error=error),
         row_of(videos / "gone" / f"{'long_' * 40}.mp4", 9.0, ("Gone.", "Lost."), "ee" * 32),
-        row_of(plain, seconds, tuple(f"Event number {number}" for number in range(75)), "ff" * 32),
+        row_of(plain, seconds, NUMBERED, "ff" * 32, same_as=gone),
     ]
 
 
@@ -86,49 +78,6 @@ def sheet(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
-@dataclass
-class Visitor:
-    """Opens pages, and keeps what the browser complained of or wanted from elsewhere."""
-
-    browser: Browser
-    complaints: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def at(self, url: str, *, width: int = 1200, dark: bool = False) -> Iterator[Page]:
-        context = self.browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
-        )
-        page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self._watch(request.url))
-        page.goto(url)
-        try:
-            yield page
-        finally:
-            context.close()
-
-    def _watch(self, url: str) -> None:
-        if not url.startswith(("file:", "http://127.0.0.1:", "blob:", "data:")):
-            self.complaints.append(url)
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser)
-    yield visitor
-    assert visitor.complaints == []
-
-
 @pytest.fixture
 def page(visitor: Visitor, sheet: Path) -> Iterator[Page]:
     with visitor.at((sheet / "index.html").as_uri()) as page:
@@ -137,16 +86,56 @@ def page(visitor: Visitor, sheet: Path) -> Iterator[Page]:
 
 @needs_chromium
 def test_every_source_has_a_section_with_what_is_known_of_it(page: Page, rows: list[Row]) -> None:
-    assert page.inner_text("header span").startswith("6 described, 1 failed, 0:")
+    assert page.title() == page.inner_text("h1") == "6 of 7 videos described"
+    assert page.inner_text("header span").startswith("1 failed, 0:")
     assert page.locator("section").count() == len(rows)
     odd = page.locator("section").nth(1)
     assert odd.locator("h2").inner_text().endswith(ODD_NAME)
     assert odd.locator(".notice").inner_text() == "2 <decoding> errors"
     assert odd.locator(".cards p").inner_text() == ODD_TEXT
-    assert "hacked" not in page.title()
     broken = page.locator("section").nth(4)
-    assert "choose another file" in broken.locator(".error").inner_text()
+    assert broken.locator("p").all_inner_texts() == ["Its content is plain text; choose another file."]
     assert broken.locator(".cards").count() == 0
+    copy = page.locator("section").last.locator(".same")
+    assert copy.inner_text() == "same as <b>gone.mp4"
+    assert copy.get_attribute("title") == "/videos/gone/<b>gone.mp4"
+    assert page.locator(".same").count() == 1
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("the worker ended: out of memory?", "The worker ended: out of memory?"),
+        ("clip.srt: no text in it", "clip.srt: no text in it."),
+    ],
+)
+def test_an_error_that_names_no_path_is_a_sentence_too(
+    visitor: Visitor, tmp_path: Path, message: str, shown: str
+) -> None:
+    row = Row(Source(Path("/videos/clip.mp4"), name="clip"), "", "model", error=Failure("Error", message))
+    write_collections(lambda: iter([row]), ("html",), tmp_path)
+    with visitor.at((tmp_path / "index.html").as_uri()) as page:
+        assert page.inner_text(".error") == shown
+        assert page.title() == "0 of 1 video described"
+
+
+@needs_chromium
+def test_a_part_and_the_length_of_all_are_what_was_described(visitor: Visitor, tmp_path: Path) -> None:
+    plan = {"start_s": 85.0, "end_s": 90.0, "frames": 5}
+    source = Source(Path("/videos/clip.mp4"), 85.0, 300.0, "clip")
+    clip = Row(source, "", "model", 90.0, plan, events=(Event(85, 90, "It moves."),))
+    other = Path("/videos/other/clip.mp4")
+    copy = replace(clip, source=replace(source, path=other), same_as=str(source.path))
+    write_collections(lambda: iter([clip, copy]), ("html",), tmp_path)
+    with visitor.at((tmp_path / "index.html").as_uri()) as page:
+        assert page.title() == "2 videos described"
+        assert page.inner_text("header span") == "0:10 of video"
+        assert page.locator(".facts").all_inner_texts() == [
+            "1:30, this part: 1:25–1:30, 1 event",
+            "1:30, this part: 1:25–1:30, 1 event same as /videos/clip.mp4",
+        ]
+        assert page.locator("[type=checkbox]").count() == 0
 
 
 @needs_chromium
@@ -185,16 +174,57 @@ def test_more_events_than_cards_are_lines_of_text_behind_a_click(page: Page) -> 
 
 @needs_chromium
 def test_the_search_leaves_the_sections_that_have_all_words(page: Page) -> None:
-    page.fill("input", "STAR  moves")
+    page.fill(SEARCH, "STAR  moves")
     assert page.locator("section:visible h2").all_inner_texts() == [
         page.locator("section h2").first.inner_text()
     ]
     assert page.inner_text("output") == "1 of 7"
-    page.fill("input", "no such words")
+    page.fill(SEARCH, "no such words")
     assert page.locator("section:visible").count() == 0
-    page.fill("input", "")
+    page.fill(SEARCH, "")
     assert page.locator("section:visible").count() == 7
     assert not page.locator("output").is_visible()
+
+
+@needs_chromium
+def test_the_search_leaves_the_shots_that_have_the_words(page: Page) -> None:
+    def shown(number: int) -> list[str]:
+        return page.locator("section").nth(number).locator("li p:visible").all_inner_texts()
+
+    page.fill(SEARCH, "stops")
+    assert page.inner_text("output") == "1 of 7"
+    assert shown(0) == ["It stops."]
+    page.fill(SEARCH, "plain stops")  # the one in the name, the other in a shot
+    assert shown(0) == ["It stops."]
+    page.fill(SEARCH, "star stops")  # in no shot together
+    assert shown(0) == ["A star moves.", "It stops."]
+    page.fill(SEARCH, "about plain")
+    assert page.inner_text("output") == "2 of 7"
+    assert (len(shown(0)), len(shown(6))) == (2, 60)
+    page.fill(SEARCH, "events")  # which is said of each, but not by the model
+    assert page.inner_text("output") == "0 of 7"
+    page.fill(SEARCH, "blinking")  # the last is among those behind a click
+    assert shown(6) == [f"Blinking. Event number {number}" for number in (3, 38, 73)]
+    page.fill(SEARCH, "same about number star")
+    assert page.locator("section:visible").count() == 0
+    page.fill(SEARCH, "coffee")
+    assert shown(2) == ["Coffee."]
+    page.fill(SEARCH, "")
+    assert (len(shown(0)), len(shown(6))) == (2, 60)
+    assert page.locator("summary").is_visible()
+
+
+@needs_chromium
+def test_those_that_failed_can_be_shown_alone(page: Page) -> None:
+    page.check("text=only failed")
+    assert page.locator("section:visible h2").all_inner_texts() == [
+        page.locator("section h2").nth(4).inner_text()
+    ]
+    assert page.inner_text("output") == "1 of 7"
+    page.fill(SEARCH, "star")
+    assert page.locator("section:visible").count() == 0
+    page.uncheck("text=only failed")
+    assert page.locator("section:visible").count() == 2
 
 
 @needs_chromium
@@ -220,7 +250,7 @@ def test_many_sources_are_pages_that_lead_to_each_other(
     assert len(list(tmp_path.glob("page-*.html"))) == 6
     write_collections(many(401), ("html",), tmp_path)
     with visitor.at((tmp_path / "index.html").as_uri()) as page:
-        assert "401 described" in page.inner_text("header")
+        assert page.title() == "401 videos described"
         assert page.locator("li").all_inner_texts() == [
             "1–200 0000 … 0199", "201–400 0200 … 0399", "401–401 0400 … 0400",
         ]  # fmt: skip
@@ -228,46 +258,10 @@ def test_many_sources_are_pages_that_lead_to_each_other(
         assert page.locator("nav a").all_inner_texts() == ["All pages", "Next"]
         page.click("text=Next")
         page.click("text=Next")
+        assert page.title() == "Videos 401–401 of 401"
         assert page.locator("section").count() == 1
         assert page.locator("nav a").all_inner_texts() == ["Previous", "All pages"]
         page.click("text=Previous")
         assert page.locator("section").count() == 200
     write_collections(many(200), ("html",), tmp_path)
     assert [path.name for path in tmp_path.glob("*.html")] == ["index.html"]
-
-
-@pytest.fixture
-def address(videos: Path) -> Iterator[str]:
-    """Where the folder of videos is served; browsers take no subtitles from files."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(videos))) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@needs_chromium
-def test_chromium_shows_the_subtitles_at_their_times(
-    visitor: Visitor, address: str, videos: Path, rows: list[Row]
-) -> None:
-    row = replace(rows[0], events=(rows[0].events[0], replace(rows[0].events[1], text=ODD_TEXT)))
-    write_files(row, ("vtt",), videos)
-    (videos / "play.html").write_text(PLAYER)
-    with visitor.at(f"{address}/play.html") as page:
-        page.wait_for_function("document.querySelector('track').readyState === 2")
-        page.wait_for_function("document.querySelector('video').readyState >= 3")
-        for event in row.events:
-            page.evaluate("second => { video.currentTime = second }", (event.start_s + event.end_s) / 2)
-            page.wait_for_function(
-                "second => !video.seeking && video.textTracks[0].activeCues[0]?.startTime === second",
-                arg=round(event.start_s, 3),
-            )
-            (shown,) = page.evaluate(
-                "[...video.textTracks[0].activeCues].map(cue => [cue.endTime, cue.getCueAsHTML().textContent])"
-            )
-            assert shown[0] == round(event.end_s, 3)
-            assert shown[1].replace("\n", " ") == event.text

@@ -21,8 +21,8 @@ from . import options
 
 if TYPE_CHECKING:
     from ..describe.engines import Engine
-    from ..describe.job import Tally
-    from ..describe.todo import Shard
+    from ..describe.shards import Shard
+    from ..describe.tally import Tally
     from ..model.modeling import VideoLLM
     from .startup import ModelOptions
 
@@ -56,7 +56,9 @@ def describe(
             help="Files, folders, globs, lists (.jsonl or .csv: path, start_s, end_s), or - for lines on stdin.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Directory for all that is written.")] = Path(),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Directory for all that is written; needed.")
+    ] = None,
     formats: Annotated[
         str,
         typer.Option(
@@ -142,7 +144,7 @@ def describe(
     """Describe videos, with times, into a directory. It can be interrupted at any moment, and goes on with --resume."""
     if not paths:
         raise ConfigError("describe needs something to describe: videollm describe PATH... --out DIR")
-    if out == Path():
+    if out is None:
         raise ConfigError("describe needs --out DIR, where descriptions go")
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
     from ..describe.outputs import check_formats
@@ -156,8 +158,9 @@ def describe(
         )
         return
     part = None if shard is None else _parse_shard(shard)
+    from ..describe.output_directory import check_output
     from ..describe.settings import DescribeOptions
-    from ..describe.sources import find_sources
+    from ..describe.sources import check_presence, find_sources
     from ..media import ReadOptions
     from ..video import DecodeLimits
     from .startup import ModelOptions
@@ -172,12 +175,13 @@ def describe(
         max_new_tokens,
     )
     sources = find_sources(paths, lines=sys.stdin)
+    check_presence(sources)
+    check_output(out, resume=resume or retry, overwrite=overwrite)
     chosen = ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map)
+    _say_on_terminal(f"loading {model} ...")
     from ..describe.job import describe_files
-    from ..describe.output_directory import check_output
 
     try:
-        check_output(out, resume=resume or retry, overwrite=overwrite)
         with (
             _engine(chosen, workers, ray) as engine,
             _interruptible() as should_stop,
@@ -229,7 +233,11 @@ def _parse_shard(text: str) -> Shard:
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if match is None:
         raise ConfigError(f"--shard must be I/N, such as 1/4, got {text!r}")
-    return int(match[1]), int(match[2])
+    from ..describe.shards import check_shard
+
+    part = int(match[1]), int(match[2])
+    check_shard(part)
+    return part
 
 
 @contextmanager
@@ -251,29 +259,41 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+def _say_on_terminal(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
 class _Progress:
     """How far the job is: a line that changes on a terminal, else lines of JSON now and then."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._shown = time.monotonic()
+        self._has_begun = False
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_terminal:
+        if self._is_terminal and self._has_begun:
             print(file=sys.stderr)
 
     def show(self, tally: Tally) -> None:
         """Shows how far it is."""
+        if not self._has_begun and tally.outdated:
+            told = _files(tally.outdated)
+            print(
+                f"note: described before with another model or other settings, now anew: {told}",
+                file=sys.stderr,
+                flush=True,
+            )
+        self._has_begun = True
         if self._is_terminal:
             print(f"\r\033[K{_progress_line(tally)}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._shown >= _PROGRESS_S:
             self._shown = time.monotonic()
-            per_s, left_s = _rate(tally)
-            told = dataclasses.asdict(tally) | {"files_per_minute": 60 * per_s, "left_s": left_s}
-            print(json.dumps({"progress": told}), file=sys.stderr, flush=True)
+            print(json.dumps({"progress": _progress_facts(tally)}), file=sys.stderr, flush=True)
 
 
 def _rate(tally: Tally) -> tuple[float, float]:
@@ -282,14 +302,26 @@ def _rate(tally: Tally) -> tuple[float, float]:
     return per_s, (tally.files - tally.done) / per_s if per_s else 0.0
 
 
+def _progress_facts(tally: Tally) -> dict[str, int | float]:
+    """What is known while the job runs."""
+    per_s, left_s = _rate(tally)
+    counts = {
+        name: getattr(tally, name)
+        for name in ("files", "done", "described", "copied", "failed", "skipped", "aside")
+    }
+    times = {"video_s": tally.video_s, "elapsed_s": tally.elapsed_s, "files_per_minute": 60 * per_s}
+    return counts | {name: round(value, 1) for name, value in (times | {"left_s": left_s}).items()}
+
+
 def _progress_line(tally: Tally) -> str:
     from ..model.prompting import format_time
 
     per_s, left_s = _rate(tally)
     failed = f", {tally.failed} failed" if tally.failed else ""
+    left = f", {60 * per_s:.1f} files/min, {format_time(left_s)} left" if per_s else ""
     return (
-        f"{tally.done}/{tally.files} files{failed}, {tally.video_s / 3600:.2f} h of video, "
-        f"{60 * per_s:.1f} files/min, {format_time(left_s)} left"
+        f"{tally.done}/{_files(tally.files)}{failed}, {format_time(tally.video_s)} of video in "
+        f"{format_time(tally.elapsed_s)}{left}"
     )
 
 
@@ -298,6 +330,10 @@ def _conclude(tally: Tally, out: Path, as_json: bool, *, interrupted: bool = Fal
     if as_json:
         print(json.dumps({"out": str(out), **dataclasses.asdict(tally)}))
     else:
+        for failure in tally.failures:
+            print(failure, file=sys.stderr)
+        if (more := tally.bad - len(tally.failures)) > 0:
+            print(f"... and {more} more, whose rows say why", file=sys.stderr)
         print(_tally_line(tally, out))
     if tally.left or tally.bad:
         raise typer.Exit(130 if interrupted and tally.left else 1)
@@ -308,9 +344,14 @@ def _tally_line(tally: Tally, out: Path) -> str:
         (tally.described, "described"),
         (tally.copied, "the same as another"),
         (tally.skipped, "done before"),
-        (tally.bad, "without a description: why stands in their rows"),
+        (tally.bad - tally.aside, "without a description: why stands in their rows"),
+        (tally.aside, "set aside, not tried again without --retry"),
         (tally.left, "left: go on with --resume"),
         (tally.unnamed, "of earlier runs not named this time"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in parts if count)
-    return f"{tally.files} files: {told or 'nothing to do'}; {out / 'descriptions.jsonl'}"
+    return f"{_files(tally.files)}: {told or 'nothing to do'}; {out / 'descriptions.jsonl'}"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

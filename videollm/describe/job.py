@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import OutputError
@@ -22,47 +22,13 @@ from ..model.modeling import VideoLLM
 from .batch import BATCH, Outcome
 from .engines import Engine, LocalEngine
 from .ledger import Ledger
-from .output_directory import preparing
-from .outputs import check_formats, write_collections, write_files
+from .output_directory import finish, preparing
+from .outputs import check_formats, remember_formats, write_collections, write_files
 from .rows import Row, Source
 from .settings import DescribeOptions
-from .todo import Shard, ToDo, check_shard
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How far a job is.
-
-    Attributes:
-        files: Sources of the job, or of this shard of it as far as that is known.
-        described: Described by this run.
-        copied: Sources of the same content as another, which were not looked at.
-        failed: Failed in this run.
-        skipped: Done by earlier runs.
-        aside: Set aside by earlier runs.
-        video_s: Seconds of video that this run described.
-        elapsed_s: Seconds since this run began.
-        unnamed: Sources of earlier runs that were not named this time; what is known of them stays in the ledger.
-        bad: Sources without a description, of this run and of earlier ones; known at the end.
-        left: Sources that are not done; known at the end, and above 0 only if the run was stopped.
-    """
-
-    files: int
-    described: int = 0
-    copied: int = 0
-    failed: int = 0
-    skipped: int = 0
-    aside: int = 0
-    video_s: float = 0.0
-    elapsed_s: float = 0.0
-    unnamed: int = 0
-    bad: int = 0
-    left: int = 0
-
-    @property
-    def done(self) -> int:
-        """Sources that nothing is left to do about."""
-        return self.described + self.copied + self.failed + self.skipped + self.aside
+from .shards import Shard, check_shard
+from .tally import Tally
+from .todo import ToDo
 
 
 def describe_files(
@@ -87,7 +53,8 @@ def describe_files(
         sources: What is described, see :func:`~videollm.describe.sources.find_sources`.
         out: The output directory.
         options: How it is described.
-        formats: Which files are written besides ``descriptions.jsonl``, see ``outputs.FORMATS``.
+        formats: Which files are written besides ``descriptions.jsonl``, see ``outputs.FORMATS``; those that were
+            asked for before in ``out`` are written too.
         resume: Go on with what is in ``out``.
         retry: The same, and try again what was set aside.
         overwrite: Begin anew; what an earlier job left in ``out`` is removed.
@@ -107,33 +74,18 @@ def describe_files(
         OutputError: The results cannot be written; what was done is kept.
     """
     directory, options = Path(out), options or DescribeOptions()
-    wanted = check_formats(formats)
+    asked = check_formats(formats)
     check_shard(shard)
     engine: Engine = LocalEngine(model) if isinstance(model, VideoLLM) else model
     engine.check(options)
     with preparing(directory, resume=resume or retry, overwrite=overwrite) as ledger:
+        wanted = remember_formats(ledger, asked)
         unnamed = ledger.name_sources(sources)
         if retry:
             ledger.forgive()
         ledger.set_fact("shard", "" if shard is None else f"{shard[0]}/{shard[1]}")
         run = _Run(ledger, directory, wanted, options, Tally(len(sources), unnamed=unnamed), progress)
-        return finish_job(ledger, directory, wanted, run.describe(engine, shard, batch_size, should_stop))
-
-
-def finish_job(ledger: Ledger, directory: Path, formats: Sequence[str], tally: Tally) -> Tally:
-    """Writes what is made of all rows, and what an interruption left unwritten; returns how far the job is."""
-    written = ",".join(formats)
-    for row in ledger.unwritten(written):
-        write_files(row, formats, directory)
-        ledger.note_written(row, written)
-    write_collections(ledger.rows, formats, directory)
-    counts = ledger.counts()
-    return replace(
-        tally,
-        files=sum(counts.values()),
-        bad=counts.get("failed", 0) + counts.get("aside", 0),
-        left=counts.get("waiting", 0),
-    )
+        return finish(ledger, directory, wanted, run.describe(engine, shard, batch_size, should_stop))
 
 
 class _Run:
@@ -163,6 +115,8 @@ class _Run:
         self._todo = ToDo(
             self._ledger, self._options, engine.fingerprint(self._options), shard, self._settle_copy
         )
+        self._tally = replace(self._tally, outdated=self._todo.outdated())
+        self._progress(self._tally)
         try:
             self._take(engine, self._todo, batch_size, should_stop)
             for source in self._todo.alone:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigError
 from .holding import holding
-from .job import Tally, finish_job
 from .ledger import NAME as LEDGER
-from .ledger import Ledger, Record
-from .output_directory import preparing
-from .outputs import check_formats
+from .ledger import Ledger
+from .output_directory import finish, preparing
+from .outputs import check_formats, remember_formats
+from .rows import Record
+from .tally import Tally
 
 _GOOD = ("done", "aside", "failed", "waiting", "running")
 
@@ -38,7 +40,7 @@ def join_jobs(
         ConfigError: A directory holds no job, or is in use; a shard is missing; ``out`` is not empty.
         OutputError: The result cannot be written.
     """
-    wanted = check_formats(formats)
+    asked = check_formats(formats)
     _check(directories, out)
     with ExitStack() as held:
         for directory in directories:
@@ -49,7 +51,8 @@ def join_jobs(
         _check_shards(directories, ledgers)
         joined = held.enter_context(preparing(out, resume=False, overwrite=overwrite))
         joined.take(_without_collisions(_merged(ledgers)))
-        return finish_job(joined, out, wanted, Tally(0))
+        tally = finish(joined, out, remember_formats(joined, asked), Tally(0))
+        return replace(tally, skipped=tally.files - tally.bad - tally.left)
 
 
 def _check(directories: Collection[Path], out: Path) -> None:

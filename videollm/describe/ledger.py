@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ..errors import DataError, OutputError
-from .rows import Row, Source
+from .rows import Record, Row, Source, State
 
 NAME = "ledger.sqlite"
-State: TypeAlias = Literal["waiting", "running", "done", "failed", "aside"]
 
 #: Tries after which a file that fails is set aside.
 MOST_TRIES = 3
@@ -44,7 +43,12 @@ CREATE TABLE IF NOT EXISTS sources (
 );
 CREATE INDEX IF NOT EXISTS by_position ON sources (position);
 CREATE INDEX IF NOT EXISTS by_content ON sources (content, fingerprint);
+CREATE TABLE IF NOT EXISTS old_names (source TEXT PRIMARY KEY);  -- as it was called when files were written
+CREATE TRIGGER IF NOT EXISTS renamed AFTER UPDATE OF source ON sources WHEN old.source <> new.source
+BEGIN INSERT OR IGNORE INTO old_names VALUES (old.source); END;
 """
+# Compared as file systems do that do not tell cases apart.
+_NAME = "json_extract(source, '$[3]') COLLATE NOCASE"
 
 # Columns that go along when another ledger takes a source over.
 _CARRIED = ("tries", "ends", "stat", "content", "fingerprint", "row")
@@ -71,33 +75,6 @@ class Entry:
     stat: str | None
     content: str | None
     fingerprint: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """All that a ledger has of a source, to be taken over by another.
-
-    Attributes:
-        key: What tells sources apart.
-        source: The source.
-        position: Its place among the sources.
-        state: How far it is.
-        columns: The other columns, ``row`` among them.
-    """
-
-    key: str
-    source: Source
-    position: int
-    state: State
-    columns: dict[str, Any]
-
-    def renamed(self, name: str) -> Record:
-        """Returns the record of the same source under another name, in its row too."""
-        source = replace(self.source, name=name)
-        row = self.columns["row"]
-        if row is not None:
-            row = replace(Row.from_dict(json.loads(row)), source=source).to_json()
-        return replace(self, source=source, columns={**self.columns, "row": row})
 
 
 class Ledger:
@@ -152,7 +129,8 @@ class Ledger:
     def name_sources(self, sources: Iterable[Source]) -> int:
         """Takes the sources of this run, in their order; returns how many of earlier ones are not among them.
 
-        What is known of a source stays. Those that were running when the program ended wait again.
+        What is known of a source stays. Those that were running when the program ended wait again. Names that are
+        changed are noted, see :meth:`drop_old_names`.
         """
         with self._writing(), self._transaction():
             self._base.execute("UPDATE sources SET position = NULL")
@@ -164,6 +142,11 @@ class Ledger:
                 "ON CONFLICT (key) DO UPDATE SET source = excluded.source, position = excluded.position, "
                 "written = iif(source = excluded.source, written, NULL)",
                 ((_key(source), _source_json(source), place) for place, source in enumerate(sources)),
+            )
+            # Files of those that are not named now are overwritten where one of this run has taken their name.
+            self._base.execute(
+                "UPDATE sources SET written = NULL WHERE position IS NULL AND written IS NOT NULL "
+                f"AND {_NAME} IN (SELECT {_NAME} FROM sources WHERE position IS NOT NULL)"
             )
         return self._count("position IS NULL")
 
@@ -180,6 +163,10 @@ class Ledger:
     def settled(self) -> Iterator[Row]:
         """Yields the rows of sources that are not tried again unless something changes, in their order."""
         return self._rows("row IS NOT NULL AND state IN ('done', 'aside')")
+
+    def failures(self) -> Iterator[Row]:
+        """Yields the rows that say why a source has no description, in their order."""
+        return self._rows("row IS NOT NULL AND state IN ('failed', 'aside')")
 
     def unwritten(self, formats: str) -> Iterator[Row]:
         """Yields the rows of which not just these formats were written."""
@@ -277,6 +264,21 @@ class Ledger:
         """Notes that these formats of a row were written."""
         with self._writing():
             self._base.execute("UPDATE sources SET written = ? WHERE key = ?", (formats, _key(row.source)))
+
+    def drop_old_names(self, remove: Callable[[str], None]) -> None:
+        """Forgets names that sources had, once the files of those names are removed.
+
+        Args:
+            remove: Takes each name, unless files of another source have it now.
+        """
+        found = self._base.execute(
+            f"SELECT source FROM old_names WHERE {_NAME} NOT IN "
+            f"(SELECT {_NAME} FROM sources WHERE written IS NOT NULL)"
+        )
+        for (source,) in found:
+            remove(_source_of(source).name)
+        with self._writing():
+            self._base.execute("DELETE FROM old_names")
 
     def counts(self) -> dict[State, int]:
         """Returns how many sources of this run are in each state."""

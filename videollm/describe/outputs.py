@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ConfigError
 from .atomic import replacing
+from .ledger import Ledger
 from .rows import Row
 from .sheet import write_sheet
 from .subtitle_files import one_line, srt, time_range, vtt, window
@@ -20,9 +22,12 @@ Rows: TypeAlias = Callable[[], Iterator[Row]]
 
 FORMATS: tuple[str, ...] = ("jsonl", "srt", "vtt", "md", "csv", "activitynet", "html")
 
-# What Markdown takes for more than itself anywhere in a line, and only where a line begins.
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&|~$#]")
-_SPECIAL_FIRST = re.compile(r"^(?:[-+=]|[0-9]+(?=[.)]))")
+_CSV_COLUMNS = ("path", "duration_s", "summary", "start_s", "end_s", "text", "same_as", "error")
+
+# What Markdown takes for more than itself anywhere in a line, where a block begins, and where a heading ends.
+_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$]|(?<![^\W_])_|_(?![^\W_])")
+_SPECIAL_FIRST = re.compile(r"^(?:[-+=#]|[0-9]+(?=[.)]))")
+_SPECIAL_LAST = re.compile(r"#$")
 
 
 def check_formats(names: Iterable[str]) -> tuple[str, ...]:
@@ -35,6 +40,20 @@ def check_formats(names: Iterable[str]) -> tuple[str, ...]:
     for name in sorted(wanted.difference(FORMATS)):
         raise ConfigError(f"unknown output format {name!r}; choose from {', '.join(FORMATS)}")
     return tuple(name for name in FORMATS if name in wanted)
+
+
+def remember_formats(ledger: Ledger, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the formats that are wanted now or were in earlier runs on a directory, and notes them for later ones.
+
+    None of them is left behind: what was not written any more would tell something else than the others.
+
+    Raises:
+        ConfigError: One of them is not known.
+    """
+    before = filter(None, (ledger.fact("formats") or "").split(","))
+    wanted = check_formats([*names, *before])
+    ledger.set_fact("formats", ",".join(wanted))
+    return wanted
 
 
 def write_files(row: Row, formats: Collection[str], out: Path) -> None:
@@ -50,6 +69,7 @@ def write_files(row: Row, formats: Collection[str], out: Path) -> None:
     Raises:
         OSError: A file cannot be written; the old one is still there.
     """
+    row = row.rounded()
     for name, write in _OF_A_SOURCE.items():
         if name not in formats:
             continue
@@ -60,6 +80,21 @@ def write_files(row: Row, formats: Collection[str], out: Path) -> None:
                 file.write(text)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_files(name: str, out: Path) -> None:
+    """Removes what :func:`write_files` wrote of a source that was called so, and folders that are empty then.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    for format in _OF_A_SOURCE:
+        path = out / format / f"{name}.{format}"
+        with suppress(FileNotFoundError, NotADirectoryError):  # another name may be that of its folder by now
+            path.unlink()
+        with suppress(OSError):
+            for folder in path.relative_to(out).parents[:-1]:
+                (out / folder).rmdir()
 
 
 def write_collections(rows: Rows, formats: Collection[str], out: Path) -> None:
@@ -75,7 +110,7 @@ def write_collections(rows: Rows, formats: Collection[str], out: Path) -> None:
     """
     for name, write in _OF_A_JOB.items():
         if name in formats:
-            write(rows, out)
+            write(lambda: (row.rounded() for row in rows()), out)
 
 
 def remove_outputs(out: Path) -> None:
@@ -104,15 +139,17 @@ def _write_jsonl(rows: Rows, out: Path) -> None:
 
 
 def _write_csv(rows: Rows, out: Path) -> None:
-    """A line for each event; a row that failed has one line, with its error."""
+    """A line for each event, with what all of them share; a row without events has one line."""
     with replacing(out / "descriptions.csv") as file:
         table = csv.writer(file)
-        table.writerow(("path", "start_s", "end_s", "text", "error"))
+        table.writerow(_CSV_COLUMNS)
         for row in rows():
-            path = str(row.source.path)
-            if row.error is not None:
-                table.writerow((path, "", "", "", row.error.message))
-            table.writerows((path, event.start_s, event.end_s, event.text, "") for event in row.events)
+            first = (str(row.source.path), row.duration_s or "", row.summary)
+            last = (row.same_as or "", row.error.message if row.error else "")
+            texts: list[tuple[object, ...]] = [
+                (event.start_s, event.end_s, event.text) for event in row.events
+            ] or [("", "", "")]
+            table.writerows((*first, *text, *last) for text in texts)
 
 
 def _write_activitynet(rows: Rows, out: Path) -> None:
@@ -137,18 +174,23 @@ def _markdown(row: Row) -> str:
     """Returns a description as a page of its own."""
     summary = [_plain(paragraph) for paragraph in re.split(r"\n\s*\n", row.summary) if one_line(paragraph)]
     events = "\n".join(
-        f"- **{time_range(event.start_s, event.end_s)}** {_plain(event.text)}" for event in row.events
+        f"- **{time_range(event.start_s, event.end_s)}** {_escaped(event.text)}" for event in row.events
     )
     notices = [f"> {_plain(notice)}" for notice in row.notices]
-    title = " ".join(filter(None, (row.source.path.name, window(row.source))))
-    parts = [f"# {_plain(title)}", *summary, events, *notices]
+    title = _escaped(" ".join(filter(None, (row.source.path.name, window(row)))))
+    title = _SPECIAL_LAST.sub(r"\\#", title)  # it would close the heading
+    parts = [f"# {title}", *summary, events, *notices]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _plain(text: str) -> str:
-    """Returns a text on one line such that Markdown shows it as it is."""
-    escaped = _SPECIAL.sub(r"\\\g<0>", one_line(text))
-    return _SPECIAL_FIRST.sub(lambda first: _escape_first(first[0]), escaped)
+    """Returns a text on one line such that Markdown shows it as it is where a block begins."""
+    return _SPECIAL_FIRST.sub(lambda first: _escape_first(first[0]), _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    """Returns a text on one line such that Markdown shows it as it is within a block."""
+    return _SPECIAL.sub(r"\\\g<0>", one_line(text))
 
 
 def _escape_first(mark: str) -> str:

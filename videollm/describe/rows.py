@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ..values import Event, Usage
+
+#: How far a source is, see :mod:`.ledger`.
+State: TypeAlias = Literal["waiting", "running", "done", "failed", "aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,29 @@ class Row:
     same_as: str | None = None
     error: Failure | None = None
 
+    def rounded(self) -> Row:
+        """Returns the row with its times in whole milliseconds; those of its source stay, it is known by them."""
+        events = (
+            replace(event, start_s=_rounded(event.start_s), end_s=_rounded(event.end_s))
+            for event in self.events
+        )
+        usage = self.usage
+        if usage is not None:
+            seconds = {name: _rounded(value) for name, value in usage.seconds.items()}
+            usage = replace(usage, seconds=seconds)
+        plan = None if self.plan is None else {name: _rounded(value) for name, value in self.plan.items()}
+        return replace(
+            self,
+            duration_s=_rounded(self.duration_s),
+            plan=plan,
+            events=tuple(events),
+            usage=usage,
+            seconds=_rounded(self.seconds),
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Returns the row as plain JSON types; :meth:`from_dict` reads it."""
-        found = dataclasses.asdict(self)
+        """Returns the row, :meth:`rounded`, as plain JSON types; :meth:`from_dict` reads it."""
+        found = dataclasses.asdict(self.rounded())
         source = found.pop("source")
         return {**source, "path": str(self.source.path), **found}
 
@@ -108,6 +131,37 @@ class Row:
             error=None if error is None else Failure(**error),
             **rest,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that a ledger has of a source, to be taken over by another.
+
+    Attributes:
+        key: What tells sources apart.
+        source: The source.
+        position: Its place among the sources.
+        state: How far it is.
+        columns: The other columns, ``row`` among them.
+    """
+
+    key: str
+    source: Source
+    position: int
+    state: State
+    columns: dict[str, Any]
+
+    def renamed(self, name: str) -> Record:
+        """Returns the record of the same source under another name, in its row too."""
+        source = replace(self.source, name=name)
+        row = self.columns["row"]
+        if row is not None:
+            row = replace(Row.from_dict(json.loads(row)), source=source).to_json()
+        return replace(self, source=source, columns={**self.columns, "row": row})
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)
 
 
 def _is_text(line: str) -> bool:

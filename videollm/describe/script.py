@@ -113,6 +113,8 @@ class Script:
         start, length = ask.start_s, ask.plan.end_s
         self._count(told)
         lines = _timed_lines(told.text, length) if self._options.is_timed(self._asked) else []
+        if self._options.every_s is not None and lines:
+            lines = [Event(0.0, length, " ".join(line.text for line in lines))]
         for event in lines or [Event(0.0, length, told.text)]:
             self.events.append(replace(event, start_s=start + event.start_s, end_s=start + event.end_s))
         if not told.text:

@@ -44,8 +44,9 @@ class DescribeOptions:
     def __post_init__(self) -> None:
         if self.detail not in DETAILS:
             raise ConfigError(f"detail must be brief, normal or dense, got {self.detail!r}")
-        if self.every_s is not None and not 0 < self.every_s < math.inf:
-            raise ConfigError(f"every_s must be a number above 0, got {self.every_s}")
+        is_number = isinstance(self.every_s, int | float)
+        if self.every_s is not None and not (is_number and 0 < self.every_s < math.inf):
+            raise ConfigError(f"every_s must be a number of seconds above 0, got {self.every_s!r}")
         if self.every_s is not None and self.detail != "normal":
             raise ConfigError(
                 f"texts are about {self.every_s:g} s each or as detail says: give one of the two"

@@ -56,7 +56,7 @@ def find_sources(named: Sequence[str], *, lines: Iterable[str] = ()) -> list[Sou
         named: Files; folders, whose videos are taken with those of the folders inside; patterns (``*``, ``?``, ``[…]``
             and ``**`` for any folders) unless a file is called so; list files (``.jsonl``, ``.csv``); ``-`` for
             ``lines``. Hidden files in folders are left out. A named file that is missing is a source all the same, so
-            that it fails alone.
+            that it fails alone; see :func:`check_presence`.
         lines: What ``-`` stands for: a path or a JSON object each.
 
     Returns:
@@ -76,6 +76,20 @@ def find_sources(named: Sequence[str], *, lines: Iterable[str] = ()) -> list[Sou
             found[key] = first, max(known, relative, key=lambda name: (name.count("/"), name))
     names = _names(list(found.values()))
     return [replace(source, name=name) for (source, _), name in zip(found.values(), names, strict=True)]
+
+
+def check_presence(sources: Sequence[Source]) -> None:
+    """Refuses sources of which no file is there: a slip of the pen, or a disk that is not mounted.
+
+    Raises:
+        ConfigError: That is so.
+    """
+    if any(os.path.lexists(source.path) for source in sources):
+        return
+    others = f", nor any of the other {len(sources) - 1}" if len(sources) > 1 else ""
+    raise ConfigError(
+        f"{shown(str(sources[0].path))}: there is no such file or folder{others}; check the path"
+    )
 
 
 def _find(named: str, lines: Iterable[str]) -> list[_Found]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from ..synthetic.words import clock
 from ..values import Event
-from .rows import Source
+from .rows import Row
 
 _LINE_LENGTH = 42
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -48,11 +48,19 @@ def time_range(start_s: float, end_s: float) -> str:
     return start if start == end else f"{start}–{end}"
 
 
-def window(source: Source) -> str:
-    """Returns which part of its file a source is, ``0:10–0:20`` or ``from 0:10``; empty for all of it."""
+def window(row: Row) -> str:
+    """Returns which part of its file a source is, ``0:10–0:20`` or ``from 0:10``; empty for all of it.
+
+    It is what was described where that is known: a file may end before what was asked for.
+    """
+    source = row.source
+    if source.start_s is None and source.end_s is None:
+        return ""
+    if row.plan is not None:
+        return time_range(row.plan["start_s"], row.plan["end_s"])
     if source.end_s is not None:
         return time_range(source.start_s or 0.0, source.end_s)
-    return "" if source.start_s is None else f"from {clock(source.start_s)}"
+    return f"from {clock(source.start_s or 0.0)}"
 
 
 def _cues(events: Iterable[Event]) -> Iterator[tuple[int, int, str]]:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
-from ..errors import ConfigError, UnreadableVideoError
+from ..errors import UnreadableVideoError
 from ..media import content_hash
 from ..video.paths import readable_path
 from ..video.subtitles import file_beside
@@ -19,13 +18,11 @@ from .fingerprints import of_window
 from .ledger import ENDS_BEFORE_ALONE, MOST_ENDS, Entry, Ledger
 from .rows import Failure, Row, Source
 from .settings import DescribeOptions
+from .shards import Shard, belongs
 
 # Files whose content is hashed ahead of the one that is looked at, and by how many threads.
 _AHEAD = 32
 _THREADS = 2
-
-#: Part of a job: which of how many, counted from 1.
-Shard: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +31,6 @@ class _Content:
 
     stat: str
     hash: str
-
-
-def check_shard(shard: Shard | None) -> None:
-    """Refuses parts that there are not.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if shard is not None and not 1 <= shard[0] <= shard[1]:
-        raise ConfigError(f"a shard is I/N with I from 1 to N, got {shard[0]}/{shard[1]}")
 
 
 class ToDo:
@@ -82,6 +69,13 @@ class ToDo:
     def fingerprint_of(self, source: Source) -> str:
         """Returns the fingerprint that a source's row has."""
         return of_window(self._fingerprint, source, self._options)
+
+    def outdated(self) -> int:
+        """Returns how many sources another model described, or this one with other settings."""
+        return sum(
+            entry.state == "done" and entry.fingerprint != self.fingerprint_of(entry.source)
+            for entry in self._ledger.entries()
+        )
 
     def __iter__(self) -> Iterator[Source]:
         """Yields what has to be described, while its content is hashed ahead."""
@@ -141,9 +135,9 @@ class ToDo:
     def _is_ours(self, entry: Entry, content: _Content | Failure) -> bool:
         if self._shard is None:
             return True
-        number, count = self._shard
-        text = content.hash if isinstance(content, _Content) else _name_hash(entry.source)
-        return int(text[:15], 16) % count == number - 1
+        return belongs(
+            content.hash if isinstance(content, _Content) else _name_hash(entry.source), self._shard
+        )
 
     def _hashed(self) -> Iterator[tuple[Entry, _Content | Failure]]:
         """Yields the entries with their content, hashed a few files ahead by other threads."""
