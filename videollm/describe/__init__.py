@@ -12,7 +12,8 @@ sources     which files a job is about; ``source_lists`` reads lists of them
 rows        what is kept of each of them
 ledger      the rows on disk, in SQLite: what survives
 todo        what is left to do, by what the ledger knows and what the files hold (``fingerprints``)
-job         a whole job: ``describe_files``; ``joining`` makes one of shards
-output_directory  where a job goes; ``holding`` keeps others out
+shards      parts of a job for several machines; ``joining`` makes one of them (no torch)
+job         a whole job: ``describe_files``; ``tally`` says how far it is
+output_directory  where a job goes and how it is ended; ``holding`` keeps others out (no torch)
 outputs     rows as files: JSON lines, tables, subtitles (``subtitle_files``), a contact sheet (``sheet``)
 """
