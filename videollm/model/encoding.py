@@ -24,7 +24,7 @@ from .compressor import Compressor
 from .configuration import VideoLLMConfig
 from .encoder import FrameEncoder, Patches
 from .evaluating import evaluating
-from .identity import hash_tensors
+from .hashing import hash_tensors
 from .preprocessing import prepare
 from .processing import VideoLLMProcessor
 from .projector import Projector

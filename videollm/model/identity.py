@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from .modeling import VideoLLM
-
-
-class Digest(Protocol):
-    """A hash of :mod:`hashlib` in the making."""
-
-    def update(self, data: bytes | memoryview, /) -> None:
-        """Takes more bytes."""
+from .hashing import hash_tensors
+from .modeling import VideoLLM
 
 
 def weights_hash(model: VideoLLM) -> str:
@@ -28,12 +16,3 @@ def weights_hash(model: VideoLLM) -> str:
     digest = hashlib.sha256(model.fingerprint().encode())
     hash_tensors(digest, model.language_model.state_dict())
     return digest.hexdigest()[:16]
-
-
-def hash_tensors(digest: Digest, tensors: Mapping[str, Tensor]) -> None:
-    """Hashes tensors with their names, dtypes and shapes, in the order of their names."""
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        # A copy: memory lent to numpy may never be freed early, as it is where processes share a model.
-        kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        digest.update(kept.flatten().view(torch.uint8).numpy().data)
