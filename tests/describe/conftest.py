@@ -9,11 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from videollm import VideoLLM, load_model
 
-from .visiting import CHROMIUM, Visitor
+from .visiting import Visitor
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (220, 220, 220), (120, 120, 30), (20, 20, 20))
 
@@ -43,15 +43,6 @@ def write_video() -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

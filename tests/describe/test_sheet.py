@@ -22,7 +22,7 @@ from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
 from videollm.values import Event
 
-from .visiting import Visitor, needs_chromium
+from .visiting import Visitor
 
 SEARCH = "[type=search]"
 NUMBERED = tuple(f"{'Blinking. ' if number % 35 == 3 else ''}Event number {number}" for number in range(75))
@@ -84,7 +84,6 @@ def page(visitor: Visitor, sheet: Path) -> Iterator[Page]:
         yield page
 
 
-@needs_chromium
 def test_every_source_has_a_section_with_what_is_known_of_it(page: Page, rows: list[Row]) -> None:
     assert page.title() == page.inner_text("h1") == "6 of 7 videos described"
     assert page.inner_text("header span").startswith("1 failed, 0:")
@@ -102,7 +101,6 @@ def test_every_source_has_a_section_with_what_is_known_of_it(page: Page, rows: l
     assert page.locator(".same").count() == 1
 
 
-@needs_chromium
 @pytest.mark.parametrize(
     ("message", "shown"),
     [
@@ -120,7 +118,6 @@ def test_an_error_that_names_no_path_is_a_sentence_too(
         assert page.title() == "0 of 1 video described"
 
 
-@needs_chromium
 def test_a_part_and_the_length_of_all_are_what_was_described(visitor: Visitor, tmp_path: Path) -> None:
     plan = {"start_s": 85.0, "end_s": 90.0, "frames": 5}
     source = Source(Path("/videos/clip.mp4"), 85.0, 300.0, "clip")
@@ -138,7 +135,6 @@ def test_a_part_and_the_length_of_all_are_what_was_described(visitor: Visitor, t
         assert page.locator("[type=checkbox]").count() == 0
 
 
-@needs_chromium
 def test_links_lead_to_the_files_and_to_the_second_of_an_event(page: Page, rows: list[Row]) -> None:
     links = page.eval_on_selector_all("h2 a", "links => links.map(link => link.href)")
     assert [unquote_to_bytes(urlsplit(link).path) for link in links] == [
@@ -149,7 +145,6 @@ def test_links_lead_to_the_files_and_to_the_second_of_an_event(page: Page, rows:
     assert second.get_attribute("href", timeout=0) == f"{links[0]}#t={rows[0].events[1].start_s:.3f}"
 
 
-@needs_chromium
 def test_pictures_come_when_they_are_scrolled_to_and_gone_files_have_a_placeholder(page: Page) -> None:
     pictures = page.locator("section img")
     assert pictures.count() == 2 + 1 + 1 + 1 + 60
@@ -161,7 +156,6 @@ def test_pictures_come_when_they_are_scrolled_to_and_gone_files_have_a_placehold
     assert page.evaluate("[...document.images].every(one => one.clientHeight <= one.parentNode.clientHeight)")
 
 
-@needs_chromium
 def test_more_events_than_cards_are_lines_of_text_behind_a_click(page: Page) -> None:
     long = page.locator("section").last
     assert long.locator(".cards li").count() == 60
@@ -172,7 +166,6 @@ def test_more_events_than_cards_are_lines_of_text_behind_a_click(page: Page) -> 
     assert last.inner_text().endswith("Event number 74")
 
 
-@needs_chromium
 def test_the_search_leaves_the_sections_that_have_all_words(page: Page) -> None:
     page.fill(SEARCH, "STAR  moves")
     assert page.locator("section:visible h2").all_inner_texts() == [
@@ -186,7 +179,6 @@ def test_the_search_leaves_the_sections_that_have_all_words(page: Page) -> None:
     assert not page.locator("output").is_visible()
 
 
-@needs_chromium
 def test_the_search_leaves_the_shots_that_have_the_words(page: Page) -> None:
     def shown(number: int) -> list[str]:
         return page.locator("section").nth(number).locator("li p:visible").all_inner_texts()
@@ -214,7 +206,6 @@ def test_the_search_leaves_the_shots_that_have_the_words(page: Page) -> None:
     assert page.locator("summary").is_visible()
 
 
-@needs_chromium
 def test_those_that_failed_can_be_shown_alone(page: Page) -> None:
     page.check("text=only failed")
     assert page.locator("section:visible h2").all_inner_texts() == [
@@ -227,7 +218,6 @@ def test_those_that_failed_can_be_shown_alone(page: Page) -> None:
     assert page.locator("section:visible").count() == 2
 
 
-@needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_needs_no_sideways_scrolling(visitor: Visitor, sheet: Path, dark: bool) -> None:
     with visitor.at((sheet / "index.html").as_uri(), width=390, dark=dark) as page:
@@ -236,7 +226,6 @@ def test_a_phone_needs_no_sideways_scrolling(visitor: Visitor, sheet: Path, dark
         assert (sum(map(int, background.removeprefix("rgb(").rstrip(")").split(","))) < 200) is dark
 
 
-@needs_chromium
 def test_many_sources_are_pages_that_lead_to_each_other(
     visitor: Visitor, rows: list[Row], tmp_path: Path
 ) -> None:

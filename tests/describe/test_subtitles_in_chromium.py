@@ -16,7 +16,7 @@ from videollm.synthetic.files import write_clip
 from videollm.synthetic.sampling import sample_clip
 from videollm.values import Event
 
-from .visiting import Visitor, needs_chromium
+from .visiting import Visitor
 
 ODD_TEXT = "A <i>red</i> star & a box: 'one'.<script>document.title = 'hacked'</script>"
 # The server gives whole files only, and to jump to a second all of a clip must be at hand: so it is fetched first.
@@ -52,7 +52,6 @@ def address(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@needs_chromium
 def test_chromium_shows_the_subtitles_at_their_times(
     visitor: Visitor, address: str, row: Row, tmp_path: Path
 ) -> None:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import pytest
 from playwright.sync_api import Browser, Page
-
-CHROMIUM = shutil.which("chromium")
-
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the path: install Debian's package chromium"
-)
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
 
 from videollm.checkpoints import POCKET
 from videollm.synthetic.files import write_clip
@@ -25,7 +24,6 @@ from videollm.synthetic.language.scoring import is_right
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
 
-CHROMIUM = shutil.which("chromium")
 STARTING_SECONDS = 240
 PATIENCE_MS = 90_000
 
@@ -56,9 +54,6 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 """
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the path: install Debian's package chromium"
-)
 needs_pocket = pytest.mark.skipif(
     not (POCKET / "model.safetensors").is_file(), reason="the built-in model's weights are not there yet"
 )
@@ -192,15 +187,6 @@ class Visit:
 
     def growth(self) -> list[str]:
         return list(self.page.evaluate("window.shown"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
