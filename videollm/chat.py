@@ -16,29 +16,26 @@ import dataclasses
 import difflib
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
-from itertools import chain
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from PIL.Image import Image
 
-from .errors import ConfigError, ContextOverflowError, DataError
+from .asking import AnswerStream, Driver
+from .encodings.cache import Cache
+from .errors import ConfigError, DataError
 from .media import Frames, Medium, ReadOptions, Source, load_medium, processor_of
-from .model.generation import PromptCache, TextStream, default_settings, stream_generate
+from .model.generation import PromptCache, default_settings
 from .model.modeling import VideoLLM
-from .model.prompting import count_marks, escape_marks, format_time
-from .values import Answer, EncodedVideo, GenerationSettings, Message, Usage
+from .model.prompting import count_marks, escape_marks
+from .values import Answer, EncodedVideo, GenerationSettings, Message
 from .video.reading import Backend
 
 #: One medium, at any point of its way into the model.
 Media: TypeAlias = "Source | Frames | Medium | EncodedVideo"
 
 _MARK = "<video>\n"
-# Share of the context that older turns must leave free for an answer.
-_ANSWER_SHARE = 4
-_NOTHING_TO_SEE = "there is no video or image in this conversation yet: the answer rests on nothing seen"
 
 
 class VideoChat:
@@ -61,6 +58,10 @@ class VideoChat:
         end_s: float | None = None,
         backend: Backend = "auto",
         system: str | None = None,
+        cache: Cache | None = None,
+        evidence: bool = True,
+        history: Sequence[Message] = (),
+        driver: Driver | None = None,
     ) -> None:
         """Reads and encodes the media.
 
@@ -74,24 +75,38 @@ class VideoChat:
             end_s: End of the window.
             backend: Who decodes: ``"auto"``, ``"pyav"`` or ``"decord"``.
             system: A system prompt.
+            cache: Where encoded media are kept, such as ``open_cache()`` of ``videollm.encodings.places``, which lasts
+                from run to run; ``None`` for this process's memory.
+            evidence: Whether answers say on which seconds of the videos they rest; found once an answer has ended.
+            history: Turns of an earlier conversation to go on with, as :attr:`history` gave them; the media are those
+                of its marks, in order, and perhaps more.
+            driver: Who calls the model; ``None`` for whoever asks, in their own thread.
 
         Raises:
             UnreadableVideoError: A file cannot be read; one line for a person.
             ConfigError: A setting is out of range, or the model has no processor.
-            DataError: An encoded video is of another model.
+            DataError: An encoded video is of another model, or the history has marks for more media than there are.
         """
         self.model = model
         self.last_answer: Answer | None = None
         self._processor = processor_of(model)
         self._options = ReadOptions(start_s, end_s, fps, max_frames, max_visual_tokens, backend)
+        self._encodings = cache
+        self._finds_evidence = evidence
+        self._driver = driver
         self._system = () if system is None else (Message("system", system),)
-        self._turns: tuple[Message, ...] = ()
+        self._turns: tuple[Message, ...] = tuple(history)
         self._media: tuple[Medium, ...] = ()
         self._untold: tuple[Medium, ...] = ()
         self._cache = PromptCache()
         self._stopping = threading.Event()
         self._open: Generator[str, None, None] | None = None
         self.add(media)
+        placed = sum(count_marks(turn.content) for turn in self._turns)
+        if placed > len(self._media):
+            raise DataError(
+                f"the history speaks of {placed} media, got {len(self._media)}; give all, in order"
+            )
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -198,7 +213,9 @@ class VideoChat:
             self._cache.clear()
 
     def _load(self, media: Media | Iterable[Media]) -> tuple[Medium, ...]:
-        read = tuple(load_medium(self.model, medium, self._options) for medium in _each(media))
+        read = tuple(
+            load_medium(self.model, medium, self._options, cache=self._encodings) for medium in _each(media)
+        )
         for medium in read:
             _check_origin(self.model, medium.encoded)
         return read
@@ -206,69 +223,28 @@ class VideoChat:
     def _answer(self, question: str, settings: GenerationSettings) -> Generator[str, None, None]:
         placed = sum(count_marks(turn.content) for turn in self._turns)
         asked = Message("user", _MARK * (len(self._media) - placed) + escape_marks(question))
-        kept, dropped = self._fit((*self._system, *self._turns, asked), settings.max_new_tokens)
-        prompt = self._processor.render(kept, self.videos)
-        shown = [self.model.read_for(video, question.strip()).tokens_KD for video in self.videos]
-        stream = stream_generate(
+        stream = AnswerStream(
             self.model,
-            prompt.input_ids,
-            torch.cat(shown) if shown else None,
+            (*self._system, *self._turns, asked),
+            self._media,
             settings,
             cache=self._cache,
             should_stop=self._stopping.is_set,
+            driver=self._driver,
+            untold=self._untold,
+            evidence=self._finds_evidence,
         )
-        notices = (*self._media_notices(), *_dropped_notice(dropped, self.model.config.context_length))
         try:
             yield from stream
-        except (GeneratorExit, KeyboardInterrupt):
+        finally:
             stream.close()
-            self._remember(asked, stream, notices)
-            raise
-        self._remember(asked, stream, notices)
+            if stream.answer is not None:
+                self._remember(asked, stream.answer)
 
-    def _remember(self, asked: Message, stream: TextStream, notices: tuple[str, ...]) -> None:
+    def _remember(self, asked: Message, answer: Answer) -> None:
         """Takes an answer that has ended into the conversation."""
-        self._turns += (asked, Message("assistant", stream.text))
-        self._open = None
-        usage = Usage(
-            frames=sum(video.plan.frame_count for video in self.videos),
-            visual_tokens=sum(video.token_count for video in self.videos),
-            prompt_tokens=stream.prompt_tokens,
-            cached_tokens=stream.cached_tokens,
-            completion_tokens=len(stream.ids),
-            seconds={
-                "read": sum(medium.read_s for medium in self._untold),
-                "vision": sum(medium.vision_s for medium in self._untold),
-                **stream.seconds,
-            },
-        )
-        self._untold = ()
-        self.last_answer = Answer(stream.text, (), usage, stream.finish_reason or "cancelled", notices)
-
-    def _fit(
-        self, messages: tuple[Message, ...], answer_tokens: int
-    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-        """Leaves out the oldest turns where the context is too short; see ``VideoLLMProcessor.fit_context``."""
-        context = self.model.config.context_length
-        if context is None:
-            return messages, ()
-        try:
-            room = min(answer_tokens, context // _ANSWER_SHARE)
-            return self._processor.fit_context(messages, self.videos, context - room)
-        except ContextOverflowError:  # large media may still leave room for a short answer
-            return self._processor.fit_context(messages, self.videos, context - 1)
-
-    def _media_notices(self) -> tuple[str, ...]:
-        """What is to be said of media that no answer has spoken of yet, or of their absence."""
-        if not self._media and not self._turns:
-            return (_NOTHING_TO_SEE,)
-        trained = self.model.config.video
-        of_each = (
-            (*medium.notices, *_length_notice(medium.encoded, trained.trained_max_s))
-            for medium in self._untold
-        )
-        of_all = _number_notice(len(self._media), trained.trained_max_videos) if self._untold else ()
-        return (*chain.from_iterable(of_each), *of_all)
+        self._turns += (asked, Message("assistant", answer.text))
+        self._open, self._untold, self.last_answer = None, (), answer
 
     def _close(self) -> None:
         if self._open is not None:
@@ -298,31 +274,3 @@ def _generation_settings(settings: dict[str, Any], usual: GenerationSettings) ->
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise ConfigError(f"unknown generation setting {name!r}: {hint}")
     return dataclasses.replace(usual, **settings)
-
-
-def _dropped_notice(dropped: tuple[Message, ...], context: int | None) -> Iterator[str]:
-    turns = sum(message.role == "user" for message in dropped)
-    if turns:
-        oldest = (
-            "the oldest question and its answer"
-            if turns == 1
-            else f"the {turns} oldest questions and their answers"
-        )
-        yield f"the conversation is longer than the model's context of {context} tokens: it no longer sees {oldest}"
-
-
-def _length_notice(encoded: EncodedVideo, longest_s: float | None) -> Iterator[str]:
-    seconds = encoded.plan.end_s - encoded.plan.start_s
-    if longest_s is not None and seconds > longest_s + 0.5:
-        yield (
-            f"{os.path.basename(encoded.source) or 'this clip'} lasts {format_time(seconds)}, the model was trained on "
-            f"clips up to {format_time(longest_s)}: times and counts may be wrong"
-        )
-
-
-def _number_notice(videos: int, most: int | None) -> Iterator[str]:
-    if most is not None and videos > most:
-        yield (
-            f"the model was trained on {most} {'video' if most == 1 else 'videos'} at a time, here are {videos}: "
-            "what it says may mix them up"
-        )

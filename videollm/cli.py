@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import ask, chat, data, describe, evaluate, export, import_model, info
+from .commands import ask, cache, chat, data, describe, evaluate, export, import_model, info
 from .commands.options import Debug
 from .errors import VideoLLMError
 
@@ -72,7 +72,7 @@ def _root(
 
 
 def _add_verbs() -> None:
-    for module in (ask, chat, describe, info, data, evaluate, export, import_model):
+    for module in (ask, chat, describe, info, cache, data, evaluate, export, import_model):
         module.register(app)
     # Programs beside the library (serve, train) bring their verbs; their modules are light by contract.
     for plugin in sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: point.name):

@@ -2,45 +2,45 @@
 
 :func:`read_frames` needs no torch, so a program can read the video while torch is still being imported;
 :func:`encode_frames` does the rest. :func:`read_media` is both, with a cache in memory that knows a medium by its
-content.
+content; :func:`load_medium` takes other caches too, such as one that lasts from run to run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ConfigError, DataError
+from .encodings.cache import Cache, EncodedCache
+from .encodings.content import Source as Source
+from .encodings.content import content_hash as content_hash
+from .encodings.content import pixels_of
+from .encodings.keys import EncodingKey, describe_look
+from .encodings.medium import Medium as Medium
+from .encodings.memory import MemoryCache
+from .errors import ConfigError, UnreadableVideoError
 from .model.settings import ImageSettings, VideoSettings
 from .values import EncodedVideo, FramePlan, VideoInfo
 from .video import DecodeLimits, decode_frames, plan_frames, probe
-from .video.paths import readable_path
 from .video.plan import check_counts, check_window
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
     from .model.modeling import VideoLLM
     from .model.processing import VideoLLMProcessor
     from .video.reading import Backend
 
-#: A video or image file, or a picture in memory: a Pillow image or uint8 RGB of shape (H, W, 3).
-Source: TypeAlias = "str | os.PathLike[str] | Image | npt.NDArray[np.uint8]"
-
 # Frames are decoded at up to this many times the encoder's side: enough for its own antialiased resizing to look like
 # one from full size, small enough to bound memory and time.
 _DECODED_SIDES = 2
-_CACHE_BYTES = 256 << 20
 # "Up to 0:10" of a clip that lasts 9.97 s asks for nothing that is not there.
 _WINDOW_SLACK_S = 0.5
 
@@ -113,23 +113,6 @@ class Frames:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Medium:
-    """An encoded medium with what came of reading it.
-
-    Attributes:
-        encoded: The medium as the language model sees it.
-        notices: What the person should know; see :class:`Frames`.
-        read_s: Seconds that reading took; 0 from the cache.
-        vision_s: Seconds that encoding took; 0 from the cache.
-    """
-
-    encoded: EncodedVideo
-    notices: tuple[str, ...] = ()
-    read_s: float = 0.0
-    vision_s: float = 0.0
-
-
 def read_frames(source: Source, video: VideoSettings, image: ImageSettings, options: ReadOptions) -> Frames:
     """Probes, plans and decodes one medium.
 
@@ -179,12 +162,48 @@ def encode_frames(model: VideoLLM, frames: Frames, max_visual_tokens: int | None
     return Medium(encoded, frames.notices, frames.seconds, time.perf_counter() - started)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadAhead:
+    """What could be done about a file before there was a model; see :func:`read_ahead`.
+
+    Attributes:
+        content: Hash of what the file held.
+        frames: Its frames; ``None`` where the cache seemed to hold what comes of them.
+    """
+
+    content: str
+    frames: Frames | None
+
+
+def read_ahead(
+    source: Source, video: VideoSettings, image: ImageSettings, options: ReadOptions, cache: EncodedCache
+) -> ReadAhead:
+    """Reads the frames of a medium, unless some model's encoding of it lies on the disk; this needs no torch.
+
+    Args:
+        source: A video or image file, or a picture in memory.
+        video: How the checkpoint reads videos.
+        image: How it prepares pictures.
+        options: What the caller wants otherwise.
+        cache: Where :func:`load_medium` will look.
+
+    Raises:
+        UnreadableVideoError: The file cannot be read; one line for a person.
+        ConfigError: A setting is out of range, or the window holds nothing.
+        DataError: A picture in memory has the wrong shape or type.
+    """
+    content = content_hash(source)
+    expected = cache.expects(_look(content, options, video))
+    return ReadAhead(content, None if expected else read_frames(source, video, image, options))
+
+
 def load_medium(
     model: VideoLLM,
     source: Source | Frames | Medium | EncodedVideo,
     options: ReadOptions = ReadOptions(),
     *,
-    cache: MediaCache | None = None,
+    cache: Cache | None = None,
+    ahead: ReadAhead | None = None,
 ) -> Medium:
     """Reads and encodes one medium, or finds it in the cache; what is encoded already is taken as it is.
 
@@ -192,7 +211,8 @@ def load_medium(
         model: A model of :func:`~videollm.checkpoints.load_model`.
         source: A file, a picture in memory, or something further on the way.
         options: What is looked at, and how closely.
-        cache: Where encoded media are kept; ``None`` for the process's own.
+        cache: Where encoded media are kept; ``None`` for the process's own memory.
+        ahead: What :func:`read_ahead` gave for this file and these options, if it was asked.
 
     Raises:
         UnreadableVideoError: The file cannot be read; one line for a person.
@@ -206,14 +226,44 @@ def load_medium(
     if isinstance(source, Frames):
         return encode_frames(model, source, options.max_visual_tokens)
     store = PROCESS_CACHE if cache is None else cache
-    # The model's own reading settings are part of the key: its fingerprint covers only what happens after reading.
-    key = (content_hash(source), options, model.config.video, model.fingerprint())
-    known = store.get(key)
-    if known is None:
+    content = content_hash(source)
+    if (known := _find(model, source, content, options, store)) is not None:
+        return known
+    frames = ahead.frames if ahead is not None and ahead.content == content else None
+    if frames is None:
         frames = read_frames(source, model.config.video, model.config.image, options)
-        known = encode_frames(model, frames, options.max_visual_tokens)
-        store.put(key, replace(known, read_s=0.0, vision_s=0.0))
-    return known
+    fresh = encode_frames(model, frames, options.max_visual_tokens)
+    if _still_holds(source, content):
+        store.put(_key(model, content, options), replace(fresh, read_s=0.0, vision_s=0.0))
+    return fresh
+
+
+def find_medium(
+    model: VideoLLM, source: Source, options: ReadOptions = ReadOptions(), *, cache: Cache | None = None
+) -> Medium | None:
+    """Returns an encoded medium if the cache has it, in which case the model has nothing to do.
+
+    Args:
+        model: A model of :func:`~videollm.checkpoints.load_model`.
+        source: A file or a picture in memory.
+        options: What is looked at, and how closely.
+        cache: Where encoded media are kept; ``None`` for the process's own memory.
+
+    Raises:
+        UnreadableVideoError: There is no such file.
+        DataError: A picture in memory has the wrong shape or type.
+    """
+    store = PROCESS_CACHE if cache is None else cache
+    return _find(model, source, content_hash(source), options, store)
+
+
+def _find(model: VideoLLM, source: Source, content: str, options: ReadOptions, cache: Cache) -> Medium | None:
+    known = cache.get(_key(model, content, options))
+    return None if known is None else _as_asked_for(known, source, model.device)
+
+
+def _key(model: VideoLLM, content: str, options: ReadOptions) -> EncodingKey:
+    return EncodingKey(_look(content, options, model.config.video), model.fingerprint())
 
 
 def read_media(
@@ -261,68 +311,6 @@ def processor_of(model: VideoLLM) -> VideoLLMProcessor:
     return model.processor
 
 
-class MediaCache:
-    """Encoded media in memory, the least recently used dropped first; safe for several threads.
-
-    Args:
-        max_bytes: Most bytes of visual tokens and spans to keep.
-    """
-
-    def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
-        self.max_bytes = max_bytes
-        self._media: OrderedDict[Hashable, Medium] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._media)
-
-    def get(self, key: Hashable) -> Medium | None:
-        """Returns what is kept under a key, or ``None``."""
-        with self._lock:
-            if key in self._media:
-                self._media.move_to_end(key)
-            return self._media.get(key)
-
-    def put(self, key: Hashable, medium: Medium) -> None:
-        """Keeps a medium, and drops others until all fit; one that is too large by itself is not kept."""
-        with self._lock:
-            self._bytes -= _size(self._media.pop(key, None))
-            self._media[key] = medium
-            self._bytes += _size(medium)
-            while self._bytes > self.max_bytes:
-                self._bytes -= _size(self._media.popitem(last=False)[1])
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        with self._lock:
-            self._media.clear()
-            self._bytes = 0
-
-
-def content_hash(source: Source) -> str:
-    """Returns a hash of a medium's content: a file's bytes, streamed, or a picture's pixels.
-
-    A file that has the same size, time of change and inode as when it was hashed last is not read again.
-
-    Raises:
-        UnreadableVideoError: The file cannot be opened.
-        DataError: A picture has the wrong shape or type.
-    """
-    if not isinstance(source, str | os.PathLike):
-        pixels = _pixels(source)
-        return hashlib.blake2b(pixels.tobytes() + repr(pixels.shape).encode()).hexdigest()
-    path = readable_path(source)
-    found = path.stat()
-    state = (found.st_size, found.st_mtime_ns, found.st_ino)
-    known = _HASHES.get(path)
-    if known is None or known[0] != state:
-        with path.open("rb") as file:
-            known = (state, hashlib.file_digest(file, "blake2b").hexdigest())
-        _HASHES[path] = known
-    return known[1]
-
-
 def _damage_notice(info: VideoInfo, damage: tuple[str, ...]) -> Iterator[str]:
     if damage:
         yield f"{info.path.name} is damaged ({'; '.join(damage)}): what was lost cannot be seen"
@@ -334,29 +322,61 @@ def _window_notice(info: VideoInfo, end_s: float | None) -> Iterator[str]:
 
 
 def _read_picture(picture: Image | npt.NDArray[np.uint8]) -> Frames:
-    pixels = _pixels(picture)
+    pixels = pixels_of(picture)
     size_px = (pixels.shape[0], pixels.shape[1])
     plan = FramePlan((0.0,), ((0, 1),), 0.0, 0.0, resolved=True, kind="image", size_px=size_px)
     return Frames(pixels[None], plan, source="picture")
 
 
-def _pixels(picture: Image | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    pixels = np.array(picture if isinstance(picture, np.ndarray) else picture.convert("RGB"))
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or 0 in pixels.shape:
-        raise DataError(
-            f"a picture must be uint8 RGB of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
-        )
-    return pixels
+def _look(content: str, options: ReadOptions, video: VideoSettings) -> str:
+    """What is looked at, for a key: all that frames and budget depend on.
+
+    The model's own reading settings belong to it, as its fingerprint covers only what happens after reading. The limits
+    do not: a file that reaches one gives no frames at all.
+    """
+    numbers = {"start_s": options.start_s, "end_s": options.end_s, "fps": options.fps}
+    return describe_look(
+        content=content,
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+        max_frames=options.max_frames,
+        max_visual_tokens=options.max_visual_tokens,
+        backend=options.backend,
+        video=asdict(video),
+    )
 
 
-def _size(medium: Medium | None) -> int:
-    if medium is None:
-        return 0
-    encoded = medium.encoded
-    kept = 0 if encoded.states is None else encoded.states.states_TNC.nbytes
-    return encoded.tokens_KD.nbytes + encoded.spans_K2.nbytes + kept
+def _still_holds(source: Source, content: str) -> bool:
+    """Whether what was read just now is what was hashed before: a file may grow, or be replaced, in between."""
+    try:
+        return content_hash(source) == content
+    except UnreadableVideoError:  # it was removed
+        return False
+
+
+def _as_asked_for(known: Medium, source: Source, device: torch.device) -> Medium:
+    """What a cache kept, on the model's device and under the name by which it is asked for now."""
+    encoded = known.encoded
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else encoded.source
+    if name == encoded.source and encoded.tokens_KD.device == device:
+        return known
+    states = encoded.states
+    moved = replace(
+        encoded,
+        tokens_KD=encoded.tokens_KD.to(device),
+        spans_K2=encoded.spans_K2.to(device),
+        states=None if states is None else replace(states, states_TNC=states.states_TNC.to(device)),
+        source=name,
+    )
+    before, now = Path(encoded.source).name, Path(name).name
+    return replace(
+        known, encoded=moved, notices=tuple(_renamed(notice, before, now) for notice in known.notices)
+    )
+
+
+def _renamed(notice: str, before: str, now: str) -> str:
+    """A notice that begins with the file's name, about the same file by another name."""
+    return now + notice.removeprefix(before) if before and notice.startswith(before) else notice
 
 
 #: Where media are kept unless a caller brings a cache of its own.
-PROCESS_CACHE = MediaCache()
-_HASHES: dict[Path, tuple[tuple[int, int, int], str]] = {}
+PROCESS_CACHE = MemoryCache()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import ConfigError
 from . import options
+from .cache import NoCache, open_cached_chat
+
+if TYPE_CHECKING:
+    from ..values import Answer
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
@@ -48,6 +53,7 @@ def ask(
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
+    no_cache: NoCache = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -59,7 +65,7 @@ def ask(
     settings = generation_settings(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    chat = open_chat(
+    chat = (open_chat if no_cache else open_cached_chat)(
         media,
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
@@ -74,7 +80,26 @@ def ask(
         if as_json
         else ""
     )
+    if answer.evidence and sys.stderr.isatty() and not as_json:
+        print(evidence_line(answer, len(media)), file=sys.stderr)
     print_notices(answer)
+
+
+def evidence_line(answer: Answer, media: int) -> str:
+    """Returns where to look for what an answer rests on, in whole seconds, the strongest first.
+
+    Args:
+        answer: An answer with evidence.
+        media: How many videos and images it is about; of several, each stretch says of which it is.
+    """
+    from ..model.prompting import format_time
+
+    stretches = (
+        f"{format_time(math.floor(span.start_s))}-{format_time(math.ceil(span.end_s))}"
+        + (f" in video {span.video + 1}" if media > 1 else "")
+        for span in answer.evidence
+    )
+    return f"seen at {', '.join(stretches)}"
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], str]:

@@ -15,6 +15,7 @@ import typer
 
 from ..errors import ConfigError, VideoLLMError
 from . import options
+from .cache import NoCache, open_cached_chat
 
 if TYPE_CHECKING:
     from ..chat import VideoChat
@@ -59,6 +60,7 @@ def chat(
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
+    no_cache: NoCache = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -72,7 +74,7 @@ def chat(
     settings = generation_settings(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    conversation = open_chat(
+    conversation = (open_chat if no_cache else open_cached_chat)(
         media or [],
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),

@@ -2,28 +2,23 @@
 
 A loop of our own over ``VideoLLM.forward`` with transformers' logits processors: unlike ``generate`` it can stop
 between any two tokens, gives text as it comes, and goes on from what the last prompt and this one have in common. It
-answers one conversation at a time; ``VideoLLM.generate`` answers batches. Greedy ids are the same.
+answers one conversation at a time; ``BatchGenerator`` does the same for many. Greedy ids are those of ``generate``.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, LogitsProcessorList
+from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
-from transformers.generation.logits_process import (
-    RepetitionPenaltyLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from ..errors import ConfigError, ContextOverflowError, DataError
 from ..values import GenerationSettings
+from .choosing import Chooser
 from .modeling import VideoLLM
 from .processing import VideoLLMProcessor
 from .streaming import StopFilter, TextDecoder
@@ -54,6 +49,13 @@ class PromptCache:
         self.cache: DynamicCache | None = None
         self.reader: object = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values."""
+        layers = () if self.cache is None else self.cache.layers
+        tensors = (getattr(layer, name, None) for layer in layers for name in ("keys", "values"))
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
     def keep_prefix(self, model: VideoLLM, ids: Sequence[int], visual_tokens: Tensor | None) -> int:
         """Shortens the cache to what it has in common with a new prompt, of which at least one id is left to read.
 
@@ -67,7 +69,7 @@ class PromptCache:
         """
         common = self._common(model.config.placeholder_token_id, ids[:-1], visual_tokens)
         surplus = len(self.ids) - common
-        if self.cache is None or (surplus and not _can_shrink(self.cache)):
+        if self.cache is None or (surplus and not can_shrink(self.cache)):
             self.cache = DynamicCache(config=model.config.text_config)
             common = surplus = 0
         if surplus:
@@ -95,9 +97,7 @@ class TextStream(Iterator[str]):
         seconds: Wall-clock seconds of ``prefill`` and ``generate``.
     """
 
-    def __init__(
-        self, reader: _Reader, chooser: _Chooser, texts: _Texts, room: int, should_stop: Callable[[], bool]
-    ):
+    def __init__(self, reader: Reader, chooser: Chooser, texts: Texts, should_stop: Callable[[], bool]):
         """Puts the parts together; :func:`stream_generate` does it for you."""
         self.ids: list[int] = []
         self.text = ""
@@ -106,7 +106,7 @@ class TextStream(Iterator[str]):
         self.cached_tokens = 0
         self.seconds = {"prefill": 0.0, "generate": 0.0}
         self._reader, self._chooser, self._texts = reader, chooser, texts
-        self._room, self._should_stop = room, should_stop
+        self._should_stop = should_stop
         self._pieces = self._run()
 
     def __next__(self) -> str:
@@ -124,13 +124,9 @@ class TextStream(Iterator[str]):
             if self._should_stop() or (self.ids and self._reader.displaced):
                 self.finish_reason = "cancelled"
                 break
-            token_id = self._next_id()
-            if piece := self._texts.push(token_id):
+            if piece := self._texts.push(self._next_id()):
                 yield piece
-            if self._texts.ended:
-                self.finish_reason = "stop"
-            elif len(self.ids) >= self._room:
-                self.finish_reason = "length"
+            self.finish_reason = self._texts.ended
         if rest := self._texts.finish():
             yield rest
 
@@ -187,6 +183,22 @@ def stream_generate(
         DataError: The number of placeholders is not that of the visual tokens.
         ContextOverflowError: The prompt leaves no room for an answer.
     """
+    return TextStream(
+        *prepare(model, input_ids, visual_tokens, settings, cache), should_stop or (lambda: False)
+    )
+
+
+def prepare(
+    model: VideoLLM,
+    input_ids: Sequence[int],
+    visual_tokens: Tensor | None,
+    settings: GenerationSettings,
+    cache: PromptCache | None,
+) -> tuple[Reader, Chooser, Texts]:
+    """Returns what reads a prompt, what picks the tokens of its answer and what turns them into text.
+
+    Arguments and errors are those of :func:`stream_generate`; nothing is computed.
+    """
     if model.processor is None:
         raise ConfigError(
             "the model has no processor; load it with load_model, or use model.attach(processor)"
@@ -197,12 +209,11 @@ def stream_generate(
         raise DataError(f"the prompt has {wanted} placeholders for {given} visual tokens")
     if visual_tokens is not None:
         visual_tokens = visual_tokens.to(model.device, model.dtype)
-    return TextStream(
-        _Reader(model, prompt, visual_tokens, PromptCache() if cache is None else cache),
-        _Chooser(settings, placeholder_id, model.device),
-        _Texts(model.processor, model.generation_config.eos_token_id, settings.stop),
-        answer_room(model.config.context_length, len(prompt), settings.max_new_tokens),
-        should_stop or (lambda: False),
+    room = answer_room(model.config.context_length, len(prompt), settings.max_new_tokens)
+    return (
+        Reader(model, prompt, visual_tokens, PromptCache() if cache is None else cache),
+        Chooser(settings, placeholder_id, model.device),
+        Texts(model.processor, model.generation_config.eos_token_id, settings.stop, room),
     )
 
 
@@ -226,102 +237,99 @@ def answer_room(context: int | None, prompt_tokens: int, max_new_tokens: int) ->
     return room
 
 
-class _Reader:
-    """Lets the language model read what it has not read yet."""
+class Reader:
+    """Lets the language model read what it has not read yet.
+
+    Attributes:
+        prompt: Ids of the prompt.
+        cache: The conversation's cache.
+    """
 
     def __init__(
         self, model: VideoLLM, prompt: list[int], visual_tokens: Tensor | None, cache: PromptCache
     ) -> None:
-        self.prompt = prompt
-        self._model, self._visual_tokens, self._cache = model, visual_tokens, cache
+        """Reads nothing yet; see :func:`prepare`."""
+        self.prompt, self.cache = prompt, cache
+        self._model, self._visual_tokens = model, visual_tokens
 
     def start(self) -> int:
         """Goes back to the part of the cache that this prompt begins with, and returns its length."""
-        self._cache.reader = self
-        return self._cache.keep_prefix(self._model, self.prompt, self._visual_tokens)
+        self.cache.reader = self
+        return self.cache.keep_prefix(self._model, self.prompt, self._visual_tokens)
 
     @property
     def displaced(self) -> bool:
         """Whether another answer has taken the cache over, or it was cleared, since this one began."""
-        return self._cache.reader is not self
+        return self.cache.reader is not self
 
     @torch.no_grad()
     def read(self, answer: Sequence[int]) -> Tensor:
         """Reads on up to the end of the answer so far; returns the logits of what comes next, float32, (1, V)."""
-        unread = [*self.prompt, *answer][len(self._cache.ids) :]
+        unread = [*self.prompt, *answer][len(self.cache.ids) :]
         places = unread.count(self._model.config.placeholder_token_id)
         rows = None if self._visual_tokens is None or not places else self._visual_tokens[-places:]
         try:
             output = self._model(
                 input_ids=torch.tensor([unread], device=self._model.device),
                 visual_tokens=rows,
-                past_key_values=self._cache.cache,
+                past_key_values=self.cache.cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
         except BaseException:
-            self._cache.clear()  # some layers may have read more than others
+            self.cache.clear()  # some layers may have read more than others
             raise
-        self._cache.ids += unread
+        self.cache.ids += unread
         logits: Tensor = output.logits[:, -1].float()
         return logits
 
+    def lend(self) -> None:
+        """Empties the cache while its keys and values are elsewhere; it stays this answer's."""
+        self.cache.ids, self.cache.cache = [], None
 
-class _Chooser:
-    """Picks the next token: the likeliest, or by chance at a temperature above 0."""
-
-    def __init__(self, settings: GenerationSettings, placeholder_id: int, device: torch.device) -> None:
-        self._processors: Any = LogitsProcessorList(
-            [SuppressTokensLogitsProcessor([placeholder_id], device=str(device))]
-        )
-        if settings.repetition_penalty != 1:
-            self._processors.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
-        self._samples = settings.temperature > 0
-        if self._samples:
-            self._processors.append(TemperatureLogitsWarper(float(settings.temperature)))
-        if self._samples and settings.top_p < 1:
-            self._processors.append(TopPLogitsWarper(float(settings.top_p)))
-        self._random = torch.Generator(device)
-        if settings.seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(settings.seed)
-
-    def choose(self, answer: Sequence[int], logits: Tensor) -> int:
-        if not torch.isfinite(logits).all():
-            raise ConfigError(
-                "the language model's numbers are not finite: load it with another dtype, such as float32"
-            )
-        written = torch.tensor([answer], dtype=torch.int64, device=logits.device).view(1, -1)
-        scores: Tensor = self._processors(written, logits)
-        if not self._samples:
-            return int(scores.argmax())
-        return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._random))
+    def put_back(self, cache: DynamicCache, answer: Sequence[int]) -> None:
+        """Fills the cache again, with keys and values of the prompt and of the answer as far as it was read."""
+        self.cache.ids, self.cache.cache = [*self.prompt, *answer][: cache.get_seq_length()], cache
 
 
-class _Texts:
-    """Text of the answer's ids, up to a stop id or a stop string."""
+class Texts:
+    """Text of the answer's ids, up to a stop id, a stop string or as many ids as there is room for.
 
-    def __init__(self, processor: VideoLLMProcessor, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
+    Attributes:
+        ended: Why the answer is at its end; ``None`` while it goes on.
+        room: How many more ids there may be.
+    """
+
+    def __init__(
+        self, processor: VideoLLMProcessor, stop_ids: Sequence[int], stop: Sequence[str], room: int
+    ) -> None:
+        """Starts with no ids."""
         self._decoder, self._filter = TextDecoder(processor.tokenizer), StopFilter(stop)
-        self._stop_ids = frozenset(stop_ids)
-        self.ended = False
+        self._stop_ids, self.room = frozenset(stop_ids), room
+        self.ended: FinishReason | None = None
 
     def push(self, token_id: int) -> str:
+        """Returns the text that one more id completes."""
+        self.room -= 1
         if token_id in self._stop_ids:
-            self.ended = True
+            self.ended = "stop"
             return ""
         text = self._filter.push(self._decoder.push(token_id))
-        self.ended = self._filter.stopped
+        if self._filter.stopped:
+            self.ended = "stop"
+        elif self.room <= 0:
+            self.ended = "length"
         return text
 
     def finish(self) -> str:
+        """Returns what is still held back."""
         return (
             "" if self._filter.stopped else self._filter.push(self._decoder.finish()) + self._filter.finish()
         )
 
 
-def _can_shrink(cache: DynamicCache) -> bool:
+def can_shrink(cache: DynamicCache) -> bool:
+    """Whether all that a cache has read is still there, in every layer."""
     # Layers with a sliding window or a running state have let go of what came before.
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
