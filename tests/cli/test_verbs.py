@@ -27,7 +27,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("verb", [[], ["ask"], ["chat"], ["info"], ["evaluate"]])
+@pytest.mark.parametrize("verb", [[], ["ask"], ["chat"], ["info"], ["evaluate"], ["cache"]])
 def test_help_imports_neither_torch_nor_what_is_as_heavy(verb: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, *verb, "--help"], capture_output=True, text=True, check=True
@@ -39,7 +39,7 @@ def test_help_imports_neither_torch_nor_what_is_as_heavy(verb: list[str]) -> Non
 
 def test_every_verb_is_listed(run: Run) -> None:
     listed = run("--help").stdout
-    assert all(verb in listed for verb in ("ask", "chat", "info", "evaluate"))
+    assert all(verb in listed for verb in ("ask", "chat", "info", "evaluate", "cache", "serve"))
 
 
 def test_the_version_is_that_of_the_package(run: Run) -> None:

@@ -12,7 +12,6 @@ import typer
 
 from ..errors import ConfigError
 from . import options
-from .cache import NoCache, open_cached_chat
 
 if TYPE_CHECKING:
     from ..values import Answer
@@ -53,7 +52,7 @@ def ask(
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -65,10 +64,11 @@ def ask(
     settings = generation_settings(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    chat = (open_chat if no_cache else open_cached_chat)(
+    chat = open_chat(
         media,
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
+        no_cache=no_cache,
     )
     for piece in chat.stream(question, **settings):
         if not as_json:

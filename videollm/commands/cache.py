@@ -1,19 +1,12 @@
-"""``videollm cache``: what is kept of videos that were asked about; and conversations that make use of it."""
+"""``videollm cache``: what is kept of videos that were asked about."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-
-if TYPE_CHECKING:
-    from ..chat import VideoChat
-    from ..media import ReadOptions
-    from .startup import ModelOptions
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
@@ -27,10 +20,6 @@ _cache = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EXAMPLES,
 )
-
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Neither use encoded videos on disk nor keep any there.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -78,49 +67,6 @@ def clear(as_json: options.Json = False, debug: options.Debug = False) -> None:
         print(json.dumps(facts))
     else:
         print(f"removed from {cache.directory}: {_told(removed.entries, removed.bytes)}")
-
-
-def open_cached_chat(
-    media: Sequence[str], model_options: ModelOptions, read_options: ReadOptions
-) -> VideoChat:
-    """As :func:`~videollm.commands.startup.open_chat`, with encoded media kept in memory and on the user's disk.
-
-    What the disk seems to hold is not read; the rest is read while torch is still being imported.
-
-    Raises:
-        VideoLLMError: The model cannot be loaded, or a medium not be read; what can be told without torch comes first.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ..checkpoints import find_model
-    from ..encodings.places import open_cache
-    from ..media import load_medium, read_ahead
-    from ..video.paths import readable_path
-
-    cache = open_cache()
-    video, image = find_model(model_options.name).read_reading_settings()
-    for path in media:
-        readable_path(path)
-    with ThreadPoolExecutor(max_workers=max(1, len(media))) as pool:
-        reading = [pool.submit(read_ahead, path, video, image, read_options, cache) for path in media]
-        model = model_options.load()
-        from ..chat import VideoChat
-
-        read = [
-            load_medium(model, path, read_options, cache=cache, ahead=future.result())
-            for path, future in zip(media, reading, strict=True)
-        ]
-    return VideoChat(
-        model,
-        read,
-        max_visual_tokens=read_options.max_visual_tokens,
-        fps=read_options.fps,
-        max_frames=read_options.max_frames,
-        start_s=read_options.start_s,
-        end_s=read_options.end_s,
-        backend=read_options.backend,
-        cache=cache,
-    )
 
 
 def _told(entries: int, size_bytes: int) -> str:

@@ -15,7 +15,6 @@ import typer
 
 from ..errors import ConfigError, VideoLLMError
 from . import options
-from .cache import NoCache, open_cached_chat
 
 if TYPE_CHECKING:
     from ..chat import VideoChat
@@ -60,7 +59,7 @@ def chat(
     dtype: options.Dtype = None,
     load_in_4bit: options.LoadIn4bit = False,
     load_in_8bit: options.LoadIn8bit = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -74,10 +73,11 @@ def chat(
     settings = generation_settings(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
     )
-    conversation = (open_chat if no_cache else open_cached_chat)(
+    conversation = open_chat(
         media or [],
         ModelOptions(model, device, dtype, load_in_4bit, load_in_8bit, device_map),
         ReadOptions(start, end, fps, max_frames, max_visual_tokens, backend),
+        no_cache=no_cache,
     )
     session = Session(conversation, settings, as_json)
     for line in _lines():

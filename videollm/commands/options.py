@@ -91,4 +91,7 @@ TopP = Annotated[
     float | None, typer.Option("--top-p", help="Sample from the likeliest words of this total probability.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes sampling repeatable.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use encoded videos on disk nor keep any there.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import find_model
-from ..media import ReadOptions, read_frames
+from ..encodings.cache import EncodedCache
+from ..encodings.memory import MemoryCache
+from ..encodings.places import open_cache
+from ..media import ReadOptions, load_medium, read_ahead
 from ..values import GenerationSettings
 from ..video.paths import readable_path
 
@@ -44,31 +47,47 @@ class ModelOptions:
         )
 
 
-def open_chat(media: Sequence[str], model_options: ModelOptions, read_options: ReadOptions) -> VideoChat:
+def open_chat(
+    media: Sequence[str], model_options: ModelOptions, read_options: ReadOptions, *, no_cache: bool = False
+) -> VideoChat:
     """Reads the media and loads the model, both at once, and starts a conversation.
+
+    What the user's disk seems to hold encoded is not read.
+
+    Args:
+        media: Files.
+        model_options: Which model.
+        read_options: How the files are looked at.
+        no_cache: Whether to do without what is kept on the disk.
 
     Raises:
         VideoLLMError: The model cannot be loaded, or a medium not be read; what can be told without torch comes first.
     """
+    cache = EncodedCache(MemoryCache()) if no_cache else open_cache()
     video, image = find_model(model_options.name).read_reading_settings()
     for path in media:
         readable_path(path)
     # Reading happens in worker processes; the threads only wait for them.
     with ThreadPoolExecutor(max_workers=max(1, len(media))) as pool:
-        frames = [pool.submit(read_frames, path, video, image, read_options) for path in media]
+        reading = [pool.submit(read_ahead, path, video, image, read_options, cache) for path in media]
         model = model_options.load()
         from ..chat import VideoChat
 
-        return VideoChat(
-            model,
-            [future.result() for future in frames],
-            max_visual_tokens=read_options.max_visual_tokens,
-            fps=read_options.fps,
-            max_frames=read_options.max_frames,
-            start_s=read_options.start_s,
-            end_s=read_options.end_s,
-            backend=read_options.backend,
-        )
+        read = [
+            load_medium(model, path, read_options, cache=cache, ahead=future.result())
+            for path, future in zip(media, reading, strict=True)
+        ]
+    return VideoChat(
+        model,
+        read,
+        max_visual_tokens=read_options.max_visual_tokens,
+        fps=read_options.fps,
+        max_frames=read_options.max_frames,
+        start_s=read_options.start_s,
+        end_s=read_options.end_s,
+        backend=read_options.backend,
+        cache=cache,
+    )
 
 
 def print_notices(answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""One program at a time in an output directory."""
+"""One program at a time in a directory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ NAME = ".lock"
 
 
 @contextmanager
-def holding(directory: Path) -> Iterator[None]:
-    """Holds an output directory, which is made if need be; the system lets go of it however the program ends.
+def holding(directory: Path, option: str = "--out") -> Iterator[None]:
+    """Holds a directory, which is made if need be; the system lets go of it however the program ends.
+
+    Args:
+        directory: The directory.
+        option: By which option of the program another is chosen.
 
     Raises:
         ConfigError: Another program holds it; the message says which.
@@ -30,18 +34,23 @@ def holding(directory: Path) -> Iterator[None]:
         descriptor = os.open(directory / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise OutputError(
-            f"{directory} cannot be written ({error.strerror}): choose another --out"
+            f"{directory} cannot be written ({error.strerror}): choose another {option}"
         ) from error
     with os.fdopen(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                f"{directory} is in use by {_holder(file.read())}: wait for it, or choose another --out"
+                f"{directory} is in use by {_holder(file.read())}: wait for it, or choose another {option}"
             ) from None
-        file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}, file)
-        file.flush()
+        try:
+            file.truncate(0)
+            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}, file)
+            file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{directory} cannot be written ({error.strerror}): make room, or choose another {option}"
+            ) from error
         yield
 
 

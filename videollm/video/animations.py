@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..errors import UnreadableVideoError
 from ..values import VideoInfo
-from .images import displayed
+from .images import FAULTS, displayed, first_line
 from .timeline import Timeline
 
 
@@ -69,14 +69,14 @@ def read_animation(
 
 def _pictures(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("WEBP",)) as image:
             for index in range(getattr(image, "n_frames", 1)):
                 image.seek(index)
                 image.load()
                 yield image
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except FAULTS as error:
         raise UnreadableVideoError(
-            f"{path}: the animation cannot be decoded ({error}); save it again"
+            f"{path}: the animation cannot be decoded ({first_line(error)}); save it again"
         ) from None
 
 

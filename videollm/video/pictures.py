@@ -78,7 +78,10 @@ def display_of(frame: av.VideoFrame, sample_aspect: float) -> Display:
 
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Returns counterclockwise quarter turns and whether the picture is mirrored before them."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV gives no note at all where it does not know the kind of one (EXIF of photos)
+        return round(frame.rotation / 90) % 4, False
     if matrix is None:
         return 0, False
     # The first row says where the x axis goes, the second where the y axis goes (downwards).

@@ -71,7 +71,8 @@ def _read_along(
         # While opening, FFmpeg decodes a little to work out the format; that does not touch our pictures.
         with log.ignoring(survey.decoder):
             opened = [
-                files.enter_context(open_video(survey.info.path, survey.options)) for _ in range(walk.readers)
+                files.enter_context(open_video(survey.info.path, survey.max_pixels, survey.options))
+                for _ in range(walk.readers)
             ]
         _side_by_side(work, [_Reader(survey, *file, walk.threads, log) for file in opened])
     return sorted(missed)

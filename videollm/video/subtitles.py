@@ -165,7 +165,7 @@ def _read_track(video: Path, language: str | None, limits: DecodeLimits) -> tupl
     """Runs in a worker process."""
     if probe_image(video, limits.max_pixels) is not None or is_animated_webp(video):
         return ()
-    with open_video(video) as (container, picture):
+    with open_video(video, limits.max_pixels) as (container, picture):
         tracks = [track for track in container.streams.subtitles if _is_text(track)]
         if not tracks:
             return ()

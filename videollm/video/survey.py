@@ -14,6 +14,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from ..clock import parse_clock
 from ..errors import UnreadableVideoError
 from ..values import VideoInfo
 from .damage import Declared, DecoderLog, declared_damage, decoder_log, packet_damage
@@ -38,6 +39,7 @@ class Survey:
         table: The packets in order of decoding.
         display: How its pictures are displayed.
         options: Options that the demuxer needs for this file.
+        max_pixels: Pixels of one stored picture that are allowed.
         decoder: FFmpeg's name of the decoder at work.
         is_counted: Whether the file has no times of its own: its frames are then told apart by counting them.
     """
@@ -47,6 +49,7 @@ class Survey:
     table: PacketTable
     display: Display
     options: dict[str, str]
+    max_pixels: int
     decoder: str
     is_counted: bool
 
@@ -64,11 +67,11 @@ def survey_file(path: Path, max_pixels: int) -> Survey:
 @functools.lru_cache(maxsize=_KEPT_SURVEYS)
 def _survey(path: Path, max_pixels: int, _version: tuple[int, int, int]) -> Survey:
     for options in ({}, {"fflags": "+genpts"}):
-        with decoder_log() as log, open_video(path, options) as (container, stream):
+        with decoder_log() as log, open_video(path, max_pixels, options) as (container, stream):
             _check_size(path, stream, max_pixels)
             scan = scan_packets(container, stream, log)
             if scan.has_all_times or options:
-                return _conclude(path, container, stream, scan, log, options)
+                return _conclude(path, container, stream, scan, log, options, max_pixels)
             # Packets without times (AVI and the like): FFmpeg can work them out when asked to.
     raise AssertionError("the second round always returns")
 
@@ -89,6 +92,7 @@ def _conclude(
     scan: PacketScan,
     log: DecoderLog,
     options: dict[str, str],
+    max_pixels: int,
 ) -> Survey:
     table, tick = scan.table, stream.time_base or Fraction(1)
     is_counted = not scan.has_all_times or _has_made_up_times(container, stream)
@@ -122,7 +126,7 @@ def _conclude(
             *declared_damage(_declared(container, stream, timeline), table, timeline),
         ),
     )
-    return Survey(info, timeline, table, display, options, stream.codec_context.name, is_counted)
+    return Survey(info, timeline, table, display, options, max_pixels, stream.codec_context.name, is_counted)
 
 
 def _declared(container: InputContainer, stream: VideoStream, timeline: Timeline) -> Declared:
@@ -149,10 +153,9 @@ def _avi_end(stream: VideoStream) -> float | None:
 
 
 def _matroska_end(container: InputContainer, stream: VideoStream) -> float | None:
-    note = stream.metadata.get("DURATION", "")  # h:mm:ss.fraction, for this track alone
-    if note.count(":") == 2:
-        hours, minutes, seconds = note.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    end_s = parse_clock(stream.metadata.get("DURATION", ""))  # h:mm:ss.fraction, for this track alone
+    if end_s is not None:
+        return end_s
     if container.duration is None or container.streams.audio:
         return None
     return container.duration / av.time_base

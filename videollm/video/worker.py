@@ -30,6 +30,7 @@ from .shared import map_array
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _GOODBYE_SECONDS = 2.0
+_LAST_WORDS = 4096  # bytes of the log
 
 
 class Worker:
@@ -99,7 +100,7 @@ class Worker:
         if code is not None and code < 0:
             name = signal.Signals(-code).name
             return f"the decoder crashed on it ({name}); the file is broken, try to re-encode it"
-        self._log.seek(0)
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LAST_WORDS))
         last_line = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
         return f"the reading process ended without an answer (exit {code}): {last_line[-200:]}"
 

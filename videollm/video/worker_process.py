@@ -16,6 +16,7 @@ from multiprocessing.reduction import send_handle
 from typing import Any
 
 from ..errors import UnreadableVideoError, VideoLLMError
+from .confinement import confine
 from .limits import DecodeLimits
 from .shared import Reply
 
@@ -87,5 +88,6 @@ def _leave_with_parent(descriptor: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    confine()
     threading.Thread(target=_leave_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
     main(int(sys.argv[1]))
