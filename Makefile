@@ -37,7 +37,7 @@ serve: $(VENV)/installed
 	$(BIN)/videollm serve $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=25 $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check $(SOURCES)

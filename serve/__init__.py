@@ -1,13 +1,27 @@
-"""The page: a local web interface to a video language model (installed as ``videollm_serve``).
+"""The server: a page and an API for a video language model (installed as ``videollm_serve``).
 
-command   the verb ``videollm serve`` (light: neither torch nor gradio at import)
-app       loads the model, takes the port, runs the server
-service   one model, one generation at a time, many sessions; knows neither Gradio nor HTTP
-session   one person's conversation as a stream of events
-events    the values a session yields
-ui        the layout of the page and what is wired to what
-handlers  session events turned into changes of the page
-panel     the players, frame strips and usage line as HTML
-examples  the clips that load on a click, rendered on this machine
-privacy   the headers that keep the browser from talking to anyone else
+The program:
+
+command         the verb ``videollm serve`` (light: neither torch nor gradio at import)
+options         what a server can be told
+app             loads the model, takes the port, runs the server
+site            page and API on one application, behind one door
+sweeping        uploads whose time is over are removed
+
+Answering; knows neither Gradio nor HTTP:
+
+service         one model and all who talk to it
+engine          the thread that owns the model; `engine_waiting` is what waits for it, `fair_queue` in which order
+driving         a conversation's way to the engine
+looking         media read and encoded, each content once
+session         one person's conversation as a stream of events; `conversation` is what is open in it
+programs        a program's question, which brings its whole conversation; `prefixes` makes the next one cheap
+events          the values that all of these yield
+
+Faces and rooms of their own:
+
+ui              the layout of the page; `handlers`, `widgets`, `panel` and `examples` belong to it
+api             OpenAI's API
+web             the door: who may come in, what may be brought, what is handed out
+store           conversations and uploads on disk
 """

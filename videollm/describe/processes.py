@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
@@ -96,7 +98,7 @@ class ProcessEngine:
         at_work: Callable[[Sequence[Source]], None],
     ) -> Iterator[Outcome]:
         """See :class:`~videollm.describe.engines.Engine`."""
-        waiting = iter(sources)
+        shares = _Shares(sources, self._count, ahead=2 * self._count * batch_size)
         self._stopping.clear()
         busy = {worker.connection: worker for worker in self._workers}
         for worker in self._workers:
@@ -108,10 +110,11 @@ class ProcessEngine:
                 assert isinstance(connection, Connection)
                 kind, value = self._receive(busy[connection])
                 if kind == "more":
-                    connection.send(None if should_stop() else next(waiting, None))
+                    connection.send(None if should_stop() else shares.take(connection))
                 elif kind == "at work":
                     at_work(value)
                 elif kind == "outcome":
+                    shares.done(connection)
                     yield value
                 else:
                     del busy[connection]
@@ -132,6 +135,51 @@ class ProcessEngine:
         if kind == "raised":
             raise value
         return kind, value
+
+
+class _Shares:
+    """Hands files out so that towards the end no process keeps any that another would have time for.
+
+    Args:
+        sources: The files.
+        count: Number of processes.
+        ahead: How many files are looked ahead, to see the end coming.
+    """
+
+    def __init__(self, sources: Iterable[Source], count: int, ahead: int) -> None:
+        self._sources, self._count, self._ahead = iter(sources), count, ahead
+        self._next: deque[Source] = deque()
+        self._held: Counter[Hashable] = Counter()
+
+    def take(self, process: Hashable) -> Source | None:
+        """Returns a file, or ``None`` if there is none or if others should have the rest; ask again later."""
+        self._next.extend(islice(self._sources, self._ahead - len(self._next)))
+        if not self._next or (len(self._next) < self._ahead and self._has_enough(process)):
+            return None
+        self._held[process] += 1
+        return self._next.popleft()
+
+    def done(self, process: Hashable) -> None:
+        """Notes that a process has one file less to do."""
+        self._held[process] -= 1
+
+    def _has_enough(self, process: Hashable) -> bool:
+        left = self._held.total() + len(self._next)
+        return self._held[process] * self._count >= left
+
+
+class _Asking(Iterator[Source]):
+    """Files that a process asks for one by one; after it was told that there are none for now it may ask again."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __next__(self) -> Source:
+        self._connection.send(("more", None))
+        source: Source | None = self._connection.recv()
+        if source is None:
+            raise StopIteration
+        return source
 
 
 def _work(connection: Connection, load: Load, threads: int, stopping: Event) -> None:
@@ -156,16 +204,8 @@ def _work(connection: Connection, load: Load, threads: int, stopping: Event) -> 
 def _describe(
     connection: Connection, engine: LocalEngine, options: DescribeOptions, batch_size: int, stopping: Event
 ) -> None:
-    def sources() -> Iterator[Source]:
-        while True:
-            connection.send(("more", None))
-            source = connection.recv()
-            if source is None:
-                return
-            yield source
-
     outcomes = engine.describe(
-        sources(),
+        _Asking(connection),
         options,
         batch_size=batch_size,
         should_stop=stopping.is_set,
