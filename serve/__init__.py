@@ -20,7 +20,10 @@ events          the values that all of these yield
 
 Faces and rooms of their own:
 
-ui              the layout of the page; `handlers`, `widgets`, `panel` and `examples` belong to it
+ui              the layout of the page; `handlers`, `controls`, `widgets`, `panel` and `bringing` belong to it
+brought         which uploads a page has listed, and what is taken off the list
+page_owners     a page's calls and results are its owner's alone
+examples        clips rendered on this machine; `example_routes` hands them out
 api             OpenAI's API
 web             the door: who may come in, what may be brought, what is handed out
 store           conversations and uploads on disk

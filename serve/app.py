@@ -8,37 +8,25 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videollm.errors import ConfigError
 
+from .options import ServerOptions
+
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    import uvicorn
+    from starlette.types import ASGIApp
 
     from videollm.checkpoints import ModelDirectory
 
-    from .examples import ExampleClip
     from .service import ChatService
 
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """Where the page is served and what may be uploaded.
-
-    Attributes:
-        host: Address to listen on.
-        port: Port to listen on; 0 takes any free one.
-        max_file_mb: Largest upload in megabytes.
-        open_browser: Whether to open the page in the browser once it is ready.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 7860
-    max_file_mb: int = 2048
-    open_browser: bool = False
+# More than a page opens at a time, and less than the system has sockets.
+_CONNECTIONS = 500
 
 
 def run(model: str, loading: Mapping[str, Any], options: ServerOptions) -> None:
@@ -54,29 +42,40 @@ def run(model: str, loading: Mapping[str, Any], options: ServerOptions) -> None:
     """
     from videollm.checkpoints import find_model
 
+    from .examples import prepare_examples
+    from .site import build_site
+    from .store.store import Store
+    from .sweeping import sweeping
+
     # What can be wrong quickly is found out first: a taken port after a minute of loading would be a minute lost.
     found = find_model(model)
     with (
-        take_port(options.host, options.port) as listener,
-        tempfile.TemporaryDirectory(prefix="videollm-") as uploads,
+        take_port(options.site.host, options.port) as listener,
+        tempfile.TemporaryDirectory(prefix="videollm-") as passing,
     ):
-        _keep_to_this_machine(uploads)
-        print(f"loading {model} …", file=sys.stderr)
-        app = _load_app(found, loading, options)
-        _serve(app, listener, options)
+        _keep_to_this_machine(passing)
+        data = options.data or Path(passing) / "data"
+        with Store(data, retention_s=options.keep_hours * 3600) as store, sweeping(store.uploads):
+            print(f"loading {model} …", file=sys.stderr)
+            service = _load_service(found, loading, options.cache)
+            site = build_site(service, store, data, options.site, prepare_examples())
+            try:
+                _serve(site, listener, options)
+            finally:
+                service.close()
 
 
-def _load_app(found: ModelDirectory, loading: Mapping[str, Any], options: ServerOptions) -> FastAPI:
+def _load_service(found: ModelDirectory, loading: Mapping[str, Any], cache: bool) -> ChatService:
     from videollm import load_model
+    from videollm.encodings.places import open_cache
     from videollm.video import warm_up
 
-    from .examples import prepare_examples
     from .service import ChatService, card_summary
 
     warm_up()
     model = load_model(found.name, **loading)
     title = (found.adapter or found.base).resolve().name
-    return build_app(ChatService(model, title, card_summary(found.base)), options, prepare_examples())
+    return ChatService(model, title, card_summary(found.base), cache=open_cache() if cache else None)
 
 
 def take_port(host: str, port: int) -> socket.socket:
@@ -103,59 +102,39 @@ def take_port(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def build_app(service: ChatService, options: ServerOptions, examples: Sequence[ExampleClip] = ()) -> FastAPI:
-    """Returns the web application: the page at ``/`` and ``/healthz``."""
-    import gradio as gr
-    from fastapi import FastAPI
-
-    from .privacy import StayLocal
-    from .ui import PAGE_STYLE, build_ui
-
-    app = FastAPI(title="VideoLLM", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok", "model": service.name}
-
-    app.add_middleware(StayLocal)
-    return gr.mount_gradio_app(
-        app,
-        build_ui(service, examples),
-        path="/",
-        footer_links=[],
-        run_history=False,
-        allowed_paths=[str(example.path.parent) for example in examples],
-        show_error=True,
-        max_file_size=options.max_file_mb * 1_000_000,
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        **PAGE_STYLE,
-    )
-
-
-def _keep_to_this_machine(uploads: str) -> None:
-    """Sets what gradio reads at import: no telemetry, and uploads in a private directory that goes when we go."""
+def _keep_to_this_machine(passing: str) -> None:
+    """Sets what gradio reads at import: no telemetry, and what it may write in a directory that goes when we go."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["GRADIO_TEMP_DIR"] = uploads
+    os.environ["GRADIO_TEMP_DIR"] = passing
 
 
-def _serve(app: FastAPI, listener: socket.socket, options: ServerOptions) -> None:
+def _serve(app: ASGIApp, listener: socket.socket, options: ServerOptions) -> None:
     import uvicorn
 
     # SIGTERM's default action would leave the uploads behind; as an exit it unwinds like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    url = _address(listener, options.host)
+    url = _address(listener, options.site.host)
     # The socket listens already, so a browser that comes before the server has started merely waits for it.
     print(f"ready: {url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
     if options.open_browser:
         webbrowser.open(url)
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(
-            sockets=[listener]
-        )
+        uvicorn.Server(_server_config(app)).run(sockets=[listener])
+
+
+def _server_config(app: ASGIApp) -> uvicorn.Config:
+    import uvicorn
+
+    # Headers of a proxy are not believed: anybody could send them.
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+    )
 
 
 def _address(listener: socket.socket, host: str) -> str:

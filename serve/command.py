@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     model: Model = "pocket",
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in (there is no password).")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in: set a password then.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
@@ -36,13 +37,35 @@ def serve(
     max_file_mb: Annotated[
         int, typer.Option(min=1, help="Largest file that can be uploaded, in megabytes.")
     ] = 2048,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File whose first line is the password that everybody must know.")
+    ] = None,
+    api_keys: Annotated[
+        Path | None,
+        typer.Option(help="File with keys of the API, one a line; each finds only its own uploads."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Further name under which the server may be asked, as of a proxy."),
+    ] = None,
+    fetch_from: Annotated[
+        list[str] | None,
+        typer.Option(help="Host that the API may fetch videos from, such as *.example.org; none by default."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Directory of uploads that outlast the server; by default they go when it ends."),
+    ] = None,
+    keep_hours: Annotated[float, typer.Option(min=0.01, help="Hours until an upload is removed.")] = 24.0,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep encoded videos in memory only.")] = False,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser once it is ready.")
     ] = False,
     debug: Debug = False,
 ) -> None:
     """Chat about videos in the browser. Nothing leaves this machine."""
-    from .app import ServerOptions, run
+    from .app import run
+    from .options import ServerOptions, SiteOptions, read_password
 
     loading = {
         "device": device,
@@ -51,4 +74,8 @@ def serve(
         "load_in_4bit": load_in_4bit,
         "load_in_8bit": load_in_8bit,
     }
-    run(model, loading, ServerOptions(host, port, max_file_mb, open_browser))
+    password = None if password_file is None else read_password(password_file)
+    site = SiteOptions(
+        host, tuple(allow_host or ()), password, api_keys, tuple(fetch_from or ()), max_file_mb
+    )
+    run(model, loading, ServerOptions(site, port, open_browser, data, keep_hours, not no_cache))

@@ -7,18 +7,15 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videollm.chat import VideoChat
 from videollm.errors import CancelledError, VideoLLMError
 from videollm.media import Medium, ReadOptions
 
-from .events import Done, Event, Failed, MediumView, Reading, TextPiece, VideoReady
-from .looking import look_at
-
-if TYPE_CHECKING:
-    from videollm.model.modeling import VideoLLM
+from .driving import EngineDriver
+from .events import BroughtFile, Done, Event, Failed, MediumView, Reading, TextPiece, VideoReady, Waiting
+from .looking import Eyes
 
 _logger = logging.getLogger(__name__)
 #: What an answer says that was stopped before its first word.
@@ -47,21 +44,21 @@ class Conversation:
     """Media, turns, and what the model keeps of them. One piece of work, reading or answering, runs at a time.
 
     Args:
-        model: The model.
-        model_lock: Held while the model works.
+        eyes: What media are looked at with, and what has the model.
+        owner: Whose it is.
         options: How media are looked at.
     """
 
-    def __init__(self, model: VideoLLM, model_lock: threading.Lock, options: ReadOptions) -> None:
+    def __init__(self, eyes: Eyes, owner: str, options: ReadOptions) -> None:
         self.options = options
-        self.unreadable: set[Path] = set()
-        self._model = model
-        self._model_lock = model_lock
+        self.unreadable: set[BroughtFile] = set()
+        self._eyes, self._owner = eyes, owner
         self._work = threading.Lock()
         self._stop = threading.Event()
         self._turns: list[Turn] = []
         self._views: list[MediumView] = []
-        self._chat = VideoChat(model)
+        self._driver = EngineDriver(eyes.engine, owner)
+        self._chat = VideoChat(eyes.model, driver=self._driver)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -74,24 +71,26 @@ class Conversation:
         return tuple(self._views)
 
     @property
-    def paths(self) -> list[Path]:
+    def files(self) -> list[BroughtFile]:
         """The files of the media, in order."""
-        return [view.path for view in self._views]
+        return [view.file for view in self._views]
 
     @property
     def stopped(self) -> bool:
         """Whether the last work was stopped."""
         return self._stop.is_set()
 
-    def read(self, paths: Sequence[Path]) -> Iterator[Event]:
-        """Reads further files; one that cannot be read is reported and left out."""
+    def read(self, files: Sequence[BroughtFile]) -> Iterator[Event]:
+        """Reads further files; one that cannot be read is reported and left out, one that was read meanwhile too."""
         with self._work:
             self._stop.clear()
-            for path in paths:
+            for file in files:
                 if self._stop.is_set():
                     return
-                yield Reading(path)
-                yield from self._guarded(self._read(path), path)
+                if file in self.files or file in self.unreadable:
+                    continue
+                yield Reading(file.name)
+                yield from self._guarded(self._read(file), file)
 
     def ask(self, question: str, options: ReadOptions, sampling: dict[str, Any]) -> Iterator[Event]:
         """Answers a question, after reading the media again where ``options`` differ from how they were read."""
@@ -129,10 +128,12 @@ class Conversation:
         finally:
             self._work.release()
 
-    def _read(self, path: Path) -> Iterator[Event]:
-        with self._model_lock:
-            view, medium = look_at(self._model, path, self.options)
-            self._chat.add(medium)
+    def _read(self, file: BroughtFile) -> Iterator[Event]:
+        try:
+            view, medium = yield from self._look_at(file, self.options)
+        except CancelledError:
+            return
+        self._chat.add(medium)
         self._views.append(view)
         yield VideoReady(view)
 
@@ -141,14 +142,18 @@ class Conversation:
             yield from self._look_again(options)
         pieces = self._chat.stream(question, **sampling)
         assert isinstance(pieces, Generator)
-        with self._model_lock, closing(pieces):
+        with closing(pieces):
             if self._stop.is_set():  # before the stream began: it has not heard of it
                 raise CancelledError(STOPPED)
             for piece in pieces:
-                self._write(text=self._turns[-1].text + piece)
-                yield TextPiece(piece)
+                if piece:
+                    self._write(text=self._turns[-1].text + piece)
+                    yield TextPiece(piece)
+                elif self._driver.place:
+                    yield Waiting(self._driver.place)
         answer = self._chat.last_answer
         assert answer is not None
+        answer = replace(answer, notices=tuple(self._in_names(notice) for notice in answer.notices))
         self._write(text=answer.text, remembered=True)
         yield Done(answer)
 
@@ -156,12 +161,11 @@ class Conversation:
         """Reads all media with other options; the conversation goes on about what is seen now."""
         views: list[MediumView] = []
         media: list[Medium] = []
-        for path in self.paths:
+        for file in self.files:
             if self._stop.is_set():
                 raise CancelledError(STOPPED)
-            yield Reading(path)
-            with self._model_lock:
-                view, medium = look_at(self._model, path, options)
+            yield Reading(file.name)
+            view, medium = yield from self._look_at(file, options)
             views.append(view)
             media.append(medium)
         self._chat.replace(media)
@@ -169,30 +173,34 @@ class Conversation:
         for view in views:
             yield VideoReady(view)
 
-    def _guarded(self, events: Iterable[Event], path: Path | None = None) -> Iterator[Event]:
+    def _look_at(
+        self, file: BroughtFile, options: ReadOptions
+    ) -> Generator[Waiting, None, tuple[MediumView, Medium]]:
+        return self._eyes.look_at(self._owner, file, options, self._stop.is_set)
+
+    def _guarded(self, events: Iterable[Event], file: BroughtFile | None = None) -> Iterator[Event]:
         """Passes events on; an error becomes the last of them, and a message in the conversation."""
         try:
             yield from events
         except VideoLLMError as error:
-            yield self._fail(_without_directories(str(error), [*self.paths, *([path] if path else [])]), path)
+            yield self._fail(self._in_names(str(error), file), file)
         except Exception:
             _logger.exception("while answering")
-            yield self._fail(_STUMBLED, path)
+            yield self._fail(_STUMBLED, file)
 
-    def _fail(self, message: str, path: Path | None) -> Failed:
-        if path is None:
+    def _fail(self, message: str, file: BroughtFile | None) -> Failed:
+        if file is None:
             self._write(text=message, failed=True)
         else:
-            self.unreadable.add(path)
+            self.unreadable.add(file)
             self._turns.append(Turn(None, message, failed=True))
-        return Failed(message, path)
+        return Failed(message, file)
+
+    def _in_names(self, text: str, file: BroughtFile | None = None) -> str:
+        """A text in which all files are called as the person calls them."""
+        for known in [*self.files, *([file] if file else [])]:
+            text = known.named_in(text)
+        return text
 
     def _write(self, **changes: Any) -> None:
         self._turns[-1] = replace(self._turns[-1], **changes)
-
-
-def _without_directories(message: str, paths: Iterable[Path]) -> str:
-    """Where a server keeps uploads means nothing to the person: files are called by their names."""
-    for path in paths:
-        message = message.replace(str(path), path.name)
-    return message

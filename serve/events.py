@@ -9,6 +9,25 @@ from videollm.values import Answer, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
+class BroughtFile:
+    """A file that a person brought.
+
+    Attributes:
+        id: What a page calls it.
+        name: What the person calls it; people are shown nothing else.
+        path: Where it lies.
+    """
+
+    id: str
+    name: str
+    path: Path
+
+    def named_in(self, text: str) -> str:
+        """Returns a text about the file in which it is called by its name, not by where it lies."""
+        return text.replace(str(self.path), self.name).replace(self.path.name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class SeenFrame:
     """A frame that the model saw.
 
@@ -26,14 +45,14 @@ class MediumView:
     """A video or image of the conversation, as a person can inspect it.
 
     Attributes:
-        path: The file.
+        file: The file.
         info: What the file says about itself.
         frames: The frames the model saw, in order of time.
         visual_tokens: How many visual tokens they became.
         notices: What the person should know: signs of damage.
     """
 
-    path: Path
+    file: BroughtFile
     info: VideoInfo
     frames: tuple[SeenFrame, ...]
     visual_tokens: int
@@ -41,10 +60,17 @@ class MediumView:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A file is about to be read."""
+class Waiting:
+    """Others come before; ``place`` says how many."""
 
-    path: Path
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file is about to be read; ``name`` is what the person calls it."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +96,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something did not work; ``message`` is one line for a person, ``path`` the file at fault, if it was one."""
+    """Something did not work; ``message`` is one line for a person, ``file`` the one at fault, if it was a file."""
 
     message: str
-    path: Path | None = None
+    file: BroughtFile | None = None
 
 
-Event = Reading | VideoReady | TextPiece | Done | Failed
+Event = Waiting | Reading | VideoReady | TextPiece | Done | Failed

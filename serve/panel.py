@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from urllib.parse import quote
 
 from videollm.values import Answer
@@ -41,14 +40,20 @@ def strips(views: Sequence[MediumView]) -> str:
     return "".join(_strip(number, view, several) for number, view in enumerate(views))
 
 
-def reading(path: Path) -> str:
+def reading(name: str) -> str:
     """Returns the line shown while a file is being read."""
-    return f'<p class="look reading" role="status">Reading {escape(path.name)} …</p>'
+    return f'<p class="look reading" role="status">Reading {escape(name)} …</p>'
 
 
 def stopping() -> str:
     """Returns the line shown from the wish to stop until the work has ended."""
     return '<p class="usage" role="status">Stopping …</p>'
+
+
+def waiting(place: int) -> str:
+    """Returns the line shown while others come before."""
+    before = "One question comes" if place == 1 else f"{place} questions come"
+    return f'<p class="usage" role="status">{before} before yours …</p>'
 
 
 def receipt(lines: Sequence[tuple[str, int, int]]) -> str:
@@ -92,7 +97,7 @@ def _evidence(start_s: float, end_s: float, video: int) -> str:
 
 
 def _player(number: int, view: MediumView) -> str:
-    name, source = escape(view.path.name), f"gradio_api/file={quote(str(view.path))}"
+    name, source = escape(view.file.name), f"media/{quote(view.file.id, safe='')}"
     attributes = f'data-player="{number}" src="{escape(source)}"'
     if _is_picture(view):
         medium = f'<img {attributes} alt="{name}">'
@@ -111,12 +116,12 @@ def _facts(view: MediumView) -> str:
     facts = [f"{info.width} × {info.height}", info.codec]
     if info.kind == "video":
         facts = [clock(info.duration_s), *facts, f"{info.fps:.3g} fps"]
-    line = f"<b>{escape(view.path.name)}</b> {escape(' · '.join(facts))}"
+    line = f"<b>{escape(view.file.name)}</b> {escape(' · '.join(facts))}"
     return line + "".join(f'<span class="notice">{escape(notice)}</span>' for notice in view.notices)
 
 
 def _strip(number: int, view: MediumView, named: bool) -> str:
-    name = escape(view.path.name)
+    name = escape(view.file.name)
     frames = "".join(_frame(number, frame) for frame in view.frames)
     title = f"What the model saw of {name}" if named else "What the model saw"
     cost = f"{_counted(len(view.frames), 'frame')}, {_counted(view.visual_tokens, 'visual token')}"

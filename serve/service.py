@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videollm.encodings.cache import EncodedCache
+from videollm.encodings.memory import MemoryCache
+from videollm.model.batching import BatchGenerator
 from videollm.model.generation import default_settings
+from videollm.values import GenerationSettings, Message
 
-from .looking import most_visual_tokens
+from .counted_cache import CountedCache
+from .describing import DescriptionRun
+from .engine import Engine, EngineLimits
+from .looking import Eyes, most_visual_tokens
+from .prefixes import PrefixCaches
+from .programs import ProgramMedium, ProgramQuestion
 from .session import ChatSession
 
 if TYPE_CHECKING:
+    from videollm.describe.settings import DescribeOptions
+    from videollm.encodings.cache import Cache
     from videollm.model.modeling import VideoLLM
 
+# Files that are decoded at a time; each has a process of its own.
+_READERS = 2
+# Keys and values of programs' conversations that may go on.
+_PREFIX_BYTES = 512 << 20
 _MOST_FRAMES = 128
 _MOST_NEW_TOKENS = 4096
 _NO_CARD = "It has no model card: what it can see is what it was trained on."
@@ -49,19 +67,34 @@ class Defaults:
 
 
 class ChatService:
-    """Holds a model and opens sessions; all sessions take turns at the model.
+    """Holds a model and opens sessions, which share it: their answers are decoded together.
 
     Args:
-        model: What ``load_model`` gave.
+        model: What ``load_model`` gave; nobody else calls it from now on.
         name: What the model was called, for people.
         card: What its card says in short: what it can and cannot see.
+        cache: Where encoded media are kept; ``None`` for memory of its own.
+        limits: How much it takes on at a time; ``None`` for the usual.
     """
 
-    def __init__(self, model: VideoLLM, name: str = "", card: str = "") -> None:
+    def __init__(
+        self,
+        model: VideoLLM,
+        name: str = "",
+        card: str = "",
+        *,
+        cache: Cache | None = None,
+        limits: EngineLimits | None = None,
+    ) -> None:
         self.model = model
         self.name = name
         self.card = card
-        self._model_lock = threading.Lock()
+        limits = limits or EngineLimits()
+        self.engine = Engine(BatchGenerator(model, max_rows=limits.rows), limits)
+        self.encoded = CountedCache(EncodedCache(MemoryCache()) if cache is None else cache)
+        self.began_s = int(time.time())
+        self._prefixes = PrefixCaches(_PREFIX_BYTES)
+        self._eyes = Eyes(model, self.engine, self.encoded, threading.BoundedSemaphore(_READERS))
 
     @property
     def description(self) -> str:
@@ -89,9 +122,31 @@ class ChatService:
             top_p=usual.top_p,
         )
 
-    def open(self) -> ChatSession:
-        """Opens a session."""
-        return ChatSession(self.model, self._model_lock)
+    def open(self, owner: str | None = None) -> ChatSession:
+        """Opens a session; without an owner it is nobody else's."""
+        return ChatSession(self._eyes, owner or secrets.token_urlsafe(16))
+
+    def question(
+        self,
+        owner: str,
+        messages: Sequence[Message],
+        media: Sequence[ProgramMedium],
+        settings: GenerationSettings,
+    ) -> ProgramQuestion:
+        """Takes a program's conversation, whose last message is to be answered; see :class:`.ProgramQuestion`."""
+        return ProgramQuestion(self._eyes, self._prefixes, owner, messages, media, settings)
+
+    def describe(self, owner: str, medium: ProgramMedium, options: DescribeOptions) -> DescriptionRun:
+        """Takes a file that is to be described; see :class:`.DescriptionRun`.
+
+        Raises:
+            ConfigError: The model cannot do what is wished for.
+        """
+        return DescriptionRun(self._eyes, owner, medium, options)
+
+    def close(self, grace_s: float = 5.0) -> None:
+        """Takes no more questions; answers that are coming may come to their end for a while."""
+        self.engine.close(grace_s)
 
 
 def card_summary(directory: Path) -> str:

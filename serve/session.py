@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videollm.media import ReadOptions
 
 from .conversation import STOPPED, Conversation, Turn
-from .events import Event, MediumView
-from .looking import plan_look
-
-if TYPE_CHECKING:
-    from videollm.model.modeling import VideoLLM
+from .events import BroughtFile, Event, MediumView
+from .looking import Eyes, plan_look
 
 
 class ChatSession:
@@ -24,13 +19,16 @@ class ChatSession:
     ends by itself, and what it still writes belongs to the conversation that was left.
 
     Args:
-        model: The model.
-        model_lock: Held while the model works; shared by all sessions of a service.
+        eyes: What media are looked at with, and what has the model; shared by all sessions of a service.
+        owner: Whose it is.
+
+    Attributes:
+        owner: Whose it is.
     """
 
-    def __init__(self, model: VideoLLM, model_lock: threading.Lock) -> None:
-        self._model = model
-        self._model_lock = model_lock
+    def __init__(self, eyes: Eyes, owner: str) -> None:
+        self.owner = owner
+        self._eyes = eyes
         self._conversation = self._new()
 
     @property
@@ -43,33 +41,38 @@ class ChatSession:
         """The media of the conversation, in order."""
         return self._conversation.views
 
-    def holds(self, paths: Sequence[Path]) -> bool:
-        """Whether these are the media of the conversation, files that could not be read aside."""
-        return self._readable(paths) == self._conversation.paths
+    @property
+    def files(self) -> list[BroughtFile]:
+        """The files of the conversation, behind them those that could not be read."""
+        return [*self._conversation.files, *self._conversation.unreadable]
 
-    def set_media(self, paths: Sequence[Path], options: ReadOptions) -> Iterator[Event]:
+    def holds(self, files: Sequence[BroughtFile]) -> bool:
+        """Whether these are the media of the conversation, files that could not be read aside."""
+        return self._readable(files) == self._conversation.files
+
+    def set_media(self, files: Sequence[BroughtFile], options: ReadOptions) -> Iterator[Event]:
         """Makes these files the media of the conversation.
 
         Files added behind those that are there are read and the conversation goes on; any other change begins a new
         one. A file that cannot be read is reported, and tried again only after it has been taken away.
         """
-        conversation = self._conversation_for(paths, options)
-        if unread := self._unread(paths):
+        conversation = self._conversation_for(files, options)
+        if unread := self._unread(files):
             yield from self._while_open(conversation.read(unread))
 
     def ask_about(
-        self, paths: Sequence[Path], question: str, options: ReadOptions, **sampling: Any
+        self, files: Sequence[BroughtFile], question: str, options: ReadOptions, **sampling: Any
     ) -> Iterator[Event]:
         """Makes these files the media of the conversation and answers a question; one stopped meanwhile is not asked.
 
         Args:
-            paths: The files; see :meth:`set_media`.
+            files: The files; see :meth:`set_media`.
             question: The question.
             options: How the media are looked at.
             sampling: See :meth:`ask`.
         """
-        conversation = self._conversation_for(paths, options)
-        if unread := self._unread(paths):
+        conversation = self._conversation_for(files, options)
+        if unread := self._unread(files):
             yield from self._while_open(conversation.read(unread))
             if conversation is not self._conversation:
                 return
@@ -98,7 +101,7 @@ class ChatSession:
         Raises:
             ConfigError: An option is out of range.
         """
-        return [(view.path.name, *plan_look(self._model, view.info, options)) for view in self.views]
+        return [(view.file.name, *plan_look(self._eyes.model, view.info, options)) for view in self.views]
 
     def stop(self) -> None:
         """Ends the running work after the token or the file it is at."""
@@ -113,18 +116,18 @@ class ChatSession:
         left, self._conversation = self._conversation, self._new()
         left.stop()
 
-    def _conversation_for(self, paths: Sequence[Path], options: ReadOptions) -> Conversation:
+    def _conversation_for(self, files: Sequence[BroughtFile], options: ReadOptions) -> Conversation:
         """The conversation that goes on with these files: the present one, or a new one."""
-        self._conversation.unreadable &= set(paths)
-        known = self._conversation.paths
-        if self._readable(paths)[: len(known)] != known:
+        self._conversation.unreadable &= set(files)
+        known = self._conversation.files
+        if self._readable(files)[: len(known)] != known:
             self.clear()
-        if not self._conversation.paths:
+        if not self._conversation.files:
             self._conversation.options = options
         return self._conversation
 
-    def _unread(self, paths: Sequence[Path]) -> list[Path]:
-        return self._readable(paths)[len(self._conversation.paths) :]
+    def _unread(self, files: Sequence[BroughtFile]) -> list[BroughtFile]:
+        return self._readable(files)[len(self._conversation.files) :]
 
     def _while_open(self, events: Iterator[Event]) -> Iterator[Event]:
         """Passes events on until the conversation is left: nobody wants to hear the rest."""
@@ -135,7 +138,7 @@ class ChatSession:
             yield event
 
     def _new(self) -> Conversation:
-        return Conversation(self._model, self._model_lock, ReadOptions())
+        return Conversation(self._eyes, self.owner, ReadOptions())
 
-    def _readable(self, paths: Sequence[Path]) -> list[Path]:
-        return [path for path in paths if path not in self._conversation.unreadable]
+    def _readable(self, files: Sequence[BroughtFile]) -> list[BroughtFile]:
+        return [file for file in files if file not in self._conversation.unreadable]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from . import panel
+from . import bringing, panel
+from .brought import PageFiles
 from .examples import ExampleClip
 from .handlers import Handlers, end_session
 from .service import ChatService
 from .widgets import LookControls, SamplingControls, Widgets
 
+if TYPE_CHECKING:
+    from .store.uploads import Uploads
+
 _SESSION_SECONDS = 2 * 3600
-_UPLOADS_KEPT_SECONDS = 24 * 3600
+# Questions that may wait for the model at a time.
+_AT_ONCE = 64
 _SUGGESTIONS = (
     "What is in this video?",
     "What happens first?",
@@ -37,31 +42,33 @@ PAGE_STYLE: dict[str, Any] = {
 }
 
 
-def build_ui(service: ChatService, examples: Sequence[ExampleClip] = ()) -> gr.Blocks:
+def build_ui(
+    service: ChatService, uploads: Uploads, file_bytes: int, examples: Sequence[ExampleClip] = ()
+) -> gr.Blocks:
     """Builds the page.
 
     Args:
         service: What answers.
+        uploads: What people brought.
+        file_bytes: Largest file that is taken.
         examples: Clips that load on a click.
 
     Returns:
         The page, not launched; mount it with the options in ``PAGE_STYLE``.
     """
-    with gr.Blocks(
-        title="VideoLLM", analytics_enabled=False, fill_width=True, delete_cache=(3600, _UPLOADS_KEPT_SECONDS)
-    ) as page:
+    with gr.Blocks(title="VideoLLM", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(_header(service))
         session = gr.State(None, time_to_live=_SESSION_SECONDS, delete_callback=end_session)
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="media"):
-                media = _media_column(examples)
+                media = _media_column(file_bytes, examples)
             with gr.Column(elem_id="talk"):
                 talk = _chat_column()
             with gr.Column(elem_id="extras"):
                 settings = _settings(service)
         widgets = Widgets(session=session, **media, **talk, **settings)
-        _wire(page, widgets, Handlers(service, widgets), examples)
-    page.queue(default_concurrency_limit=8, max_size=64, api_open=False)
+        _wire(page, widgets, Handlers(service, PageFiles(uploads), widgets))
+    page.queue(default_concurrency_limit=_AT_ONCE, max_size=4 * _AT_ONCE, api_open=False)
     return page
 
 
@@ -69,31 +76,15 @@ def _header(service: ChatService) -> str:
     return f'<header><h1>VideoLLM</h1><p id="model-line">{escape(service.description)}</p></header>'
 
 
-def _media_column(examples: Sequence[ExampleClip]) -> dict[str, Any]:
-    # No filter by suffix: what a file is, its content decides.
-    drop = gr.File(
-        label="Drop videos or images here",
-        file_count="multiple",
-        height=170,
-        elem_id="drop",
-        interactive=True,
-    )
+def _media_column(file_bytes: int, examples: Sequence[ExampleClip]) -> dict[str, Any]:
+    gr.HTML(bringing.drop_zone(file_bytes), elem_id="bring")
+    files = gr.Textbox(label="Files in the list", visible="hidden", interactive=True, elem_id="files")
+    leaving = gr.Textbox(label="Files that leave the list", visible="hidden", elem_id="leaving")
     players = gr.HTML(elem_id="players")
     strips = gr.HTML(elem_id="strips")
-    gallery = None
     if examples:
-        gallery = gr.Gallery(
-            [(str(example.poster), example.title) for example in examples],
-            label="Or try an example",
-            columns=len(examples),
-            height="auto",
-            object_fit="cover",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="examples",
-        )
-    return {"files": drop, "players": players, "strips": strips, "gallery": gallery}
+        gr.HTML(bringing.posters(examples), elem_id="examples")
+    return {"files": files, "leaving": leaving, "players": players, "strips": strips}
 
 
 def _settings(service: ChatService) -> dict[str, Any]:
@@ -197,19 +188,22 @@ def _chat_column() -> dict[str, Any]:
     return {"chat": chat, "usage": usage, "question": question, "retry": retry, "undo": undo, "clear": clear}
 
 
-def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Sequence[ExampleClip]) -> None:
+def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers) -> None:
     files, chat = widgets.files, widgets.chat
     context, settings = [widgets.session, files], [*widgets.look, *widgets.sampling]
-    # One model, one piece of work at a time: everything that touches it shares one place in the queue.
+    # Who waits for the model is for the engine to say; here all may come in.
     model_work: dict[str, Any] = {
         "outputs": widgets.all_outputs,
         "show_progress": "minimal",
         "show_progress_on": chat,
-        "concurrency_limit": 1,
+        "concurrency_limit": _AT_ONCE,
         "concurrency_id": "model",
         "api_visibility": "private",
     }
-    files.change(handlers.load, [*context, *widgets.look], **model_work)
+    # A change while another is worked on waits; of several only the last is sent, which says all.
+    files.change(handlers.load, [*context, *widgets.look], trigger_mode="always_last", **model_work)
+    leaving = widgets.leaving
+    leaving.change(None, [leaving], js="told => bringing.leave(told)", show_progress="hidden")
     widgets.question.submit(handlers.ask, [*context, widgets.question, *settings], **model_work)
     # At once: when the answer begins, which may be after others, the box may hold the next question.
     widgets.question.submit(None, outputs=[widgets.question], js="() => ''", show_progress="hidden")
@@ -225,17 +219,9 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers, examples: Seque
     )
     widgets.question.stop(handlers.stop, [widgets.session], outputs=[], **at_once)
     widgets.undo.click(handlers.undo, [widgets.session], outputs=widgets.all_outputs, **at_once)
-    widgets.clear.click(handlers.clear, [widgets.session], outputs=widgets.all_outputs, **at_once)
+    empty = "(session, listed) => [session, bringing.clear()]"
+    widgets.clear.click(handlers.clear, context, outputs=widgets.all_outputs, js=empty, **at_once)
     for control in widgets.look:
         control.change(
             handlers.receipt, [widgets.session, *widgets.look], outputs=[widgets.receipt], **at_once
         )
-    if widgets.gallery is not None:
-        widgets.gallery.select(_chooser(examples), outputs=[files], **at_once)
-
-
-def _chooser(examples: Sequence[ExampleClip]) -> Callable[[gr.SelectData], list[str]]:
-    def choose(event: gr.SelectData) -> list[str]:
-        return [str(examples[event.index].path)]
-
-    return choose

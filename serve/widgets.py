@@ -29,13 +29,18 @@ class SamplingControls(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Widgets:
-    """Everything on the page that changes."""
+    """Everything on the page that changes.
+
+    ``files`` and ``leaving`` are hidden. By the first the page says which files its list holds (see
+    :class:`.brought.Listed`), by the second the server says which ones leave it: JSON with ``files``, the line about
+    each (empty where it is said elsewhere), and ``once``, which makes every value a new one.
+    """
 
     session: gr.State
-    files: gr.File
+    files: gr.Textbox
+    leaving: gr.Textbox
     players: gr.HTML
     strips: gr.HTML
-    gallery: gr.Gallery | None
     look: LookControls
     receipt: gr.HTML
     sampling: SamplingControls
@@ -52,6 +57,7 @@ class Widgets:
         return [
             self.session,
             self.files,
+            self.leaving,
             self.players,
             self.strips,
             self.receipt,

@@ -74,9 +74,7 @@ def check_format(connection: sqlite3.Connection, path: Path, steps: Sequence[str
     """
     version = _pragma(connection, "user_version")
     if _pragma(connection, "application_id") != _APPLICATION_ID and (version or _has_tables(connection)):
-        raise ConfigError(
-            f"{path} is a database of another program: choose another --data, or move it away"
-        )
+        raise ConfigError(f"{path} is a database of another program: choose another --data, or move it away")
     if version > len(steps):
         raise ConfigError(
             f"{path} has format {version}, this version knows formats up to {len(steps)}: "

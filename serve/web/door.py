@@ -29,7 +29,6 @@ class DoorSettings:
         keys: The keys of the API, if there are any.
         program_owner: As for :class:`.owners.Owners`.
         uploads_at_once: Large bodies of one owner at a time.
-        gradio_files: Whether Gradio's own ways in and out of files stay open, for a page that uses them.
     """
 
     secret: bytes = field(repr=False)
@@ -39,7 +38,6 @@ class DoorSettings:
     keys: ApiKeys | None = None
     program_owner: str | None = None
     uploads_at_once: int = 4
-    gradio_files: bool = False
 
 
 def build_door(app: ASGIApp, settings: DoorSettings) -> ASGIApp:
@@ -48,8 +46,7 @@ def build_door(app: ASGIApp, settings: DoorSettings) -> ASGIApp:
     From the outside in: headers of all answers; limits of bodies, which also end the connection of a refused one; host
     and origin; the owner; the password; how many uploads; Gradio's closed routes.
     """
-    if not settings.gradio_files:
-        app = CloseGradio(app)
+    app = CloseGradio(app)
     app = LimitUploads(app, settings.uploads_at_once)
     if settings.password is not None:
         app = PasswordDoor(app, settings.secret, settings.password)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from videollm.model.modeling import VideoLLM
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.rendering import render_frame
 from videollm.synthetic.sampling import sample_clip
+from videollm_serve.events import BroughtFile
 from videollm_serve.service import ChatService
 from videollm_serve.session import ChatSession
 
@@ -42,9 +44,11 @@ def tiny_model(tiny_checkpoint: Path) -> VideoLLM:
 
 
 @pytest.fixture
-def service(tiny_model: VideoLLM) -> ChatService:
+def service(tiny_model: VideoLLM) -> Iterator[ChatService]:
     """A service on the tiny model."""
-    return ChatService(tiny_model, "tiny", "It sees nothing.")
+    service = ChatService(tiny_model, "tiny", "It sees nothing.")
+    yield service
+    service.close(grace_s=0)
 
 
 @pytest.fixture
@@ -64,3 +68,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (directory / "empty.mp4").touch()
     (directory / "letter.mp4").write_text("Dear reader, this is no video.\n" * 20, encoding="utf-8")
     return {path.name: path for path in directory.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def brought(clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, BroughtFile]:
+    """The same files as a store keeps them: by their names, but under ids."""
+    directory = tmp_path_factory.mktemp("kept")
+    files = {}
+    for number, (name, path) in enumerate(sorted(clips.items())):
+        id = f"{number:022d}"
+        os.link(path, directory / id)
+        files[name] = BroughtFile(id, name, directory / id)
+    return files

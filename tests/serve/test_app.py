@@ -6,23 +6,35 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from videollm.errors import ConfigError
 from videollm.model.modeling import VideoLLM
-from videollm_serve.app import ServerOptions, build_app, take_port
+from videollm_serve.app import take_port
+from videollm_serve.examples import prepare_examples
+from videollm_serve.options import SiteOptions
 from videollm_serve.service import ChatService
+from videollm_serve.site import build_site
+from videollm_serve.store.store import Store
 
 
 @pytest.fixture(scope="module")
-def client(tiny_model: VideoLLM, in_event_loop: Callable[[Callable[[], FastAPI]], FastAPI]) -> TestClient:
-    service, options = ChatService(tiny_model, "tiny"), ServerOptions(max_file_mb=1)
-    return TestClient(in_event_loop(lambda: build_app(service, options)))
+def client(
+    tiny_model: VideoLLM,
+    in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[TestClient]:
+    service, data = ChatService(tiny_model, "tiny"), tmp_path_factory.mktemp("data")
+    with Store(data, retention_s=3600) as store:
+        examples = prepare_examples(tmp_path_factory.mktemp("examples"), seeds=[42, 10])
+        site = in_event_loop(lambda: build_site(service, store, data, SiteOptions(max_file_mb=1), examples))
+        yield TestClient(site, base_url="http://127.0.0.1")
+    service.close(grace_s=0)
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
@@ -97,15 +109,47 @@ def test_the_server_fetches_nothing_for_the_browser(client: TestClient, route: s
         assert client.get(f"/gradio_api/{route}{scheme}://127.0.0.1:9/x").status_code == 403
 
 
-def test_files_outside_the_uploads_are_not_served(client: TestClient, tiny_checkpoint: Path) -> None:
-    assert client.get(f"/gradio_api/file={tiny_checkpoint}/config.json").status_code == 403
+def test_no_file_goes_in_or_out_by_the_ways_of_the_framework(
+    client: TestClient, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    small = {"files": ("small.mp4", b"0" * 1000)}
+    assert client.post("/gradio_api/upload", files=small).status_code == 403
+    for path in (f"{tiny_checkpoint}/config.json", "assets/logo.svg", str(tmp_path)):
+        assert client.get(f"/gradio_api/file={path}").status_code == 403
+
+
+def test_what_the_page_says_at_an_event_is_small(client: TestClient) -> None:
+    event = {"data": ["x" * 1_100_000], "fn_index": 0, "session_hash": "any"}
+    assert client.post("/gradio_api/queue/join", json=event).status_code == 413
 
 
 def test_an_upload_over_the_limit_is_refused(client: TestClient) -> None:
-    large = {"files": ("large.mp4", b"0" * 1_100_000)}
-    assert client.post("/gradio_api/upload", files=large).status_code == 413
-    small = {"files": ("small.mp4", b"0" * 1000)}
-    assert client.post("/gradio_api/upload", files=small).status_code == 200
+    assert client.post("/v1/videos?name=large.mp4", content=b"0" * 1_300_000).status_code == 413
+
+
+def test_an_example_becomes_an_upload_of_whoever_asks_once(client: TestClient) -> None:
+    assert client.get("/examples/1.png").headers["content-type"] == "image/png"
+    first = client.post("/examples/0")
+    assert first.status_code == 200
+    example = first.json()
+    assert (example["name"], example["kind"]) == ("scene-42.mp4", "video")
+    assert client.post("/examples/0").json() == example
+    assert client.post("/examples/1").json()["id"] != example["id"]
+    assert client.get(example["url"]).status_code == 200
+    client.delete(f"/v1/videos/{example['id']}")
+    assert client.get(example["url"]).status_code == 404
+    again = client.post("/examples/0").json()
+    assert again["sha256"] == example["sha256"]
+    stranger = TestClient(client.app, base_url="http://127.0.0.1")
+    assert stranger.get("/").status_code == 200
+    assert stranger.get(again["url"]).status_code == 404
+    assert stranger.post("/examples/0").json()["id"] != again["id"]
+
+
+@pytest.mark.parametrize("path", ["/examples/2", "/examples/-1", "/examples/00"])
+def test_an_example_that_is_not_there_is_not_found(client: TestClient, path: str) -> None:
+    assert client.post(path).status_code == 404
+    assert client.get(f"{path}.png").status_code == 404
 
 
 def test_nothing_can_be_called_past_the_page(client: TestClient) -> None:

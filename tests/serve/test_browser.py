@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import re
@@ -15,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
 
 from videollm.checkpoints import POCKET
 from videollm.synthetic.files import write_clip
@@ -53,6 +54,16 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
+
+HOSTILE = "<img src=x onerror=alert(1)> <i>a.mp4"
+
+# Puts an event into another page's queue and listens to what the server says to that page; how both are answered.
+JOIN_AND_LISTEN = """async (event) => {
+    const headers = {"content-type": "application/json"};
+    const join = await fetch("/gradio_api/queue/join", {method: "POST", headers, body: JSON.stringify(event)});
+    const data = await fetch(`/gradio_api/queue/data?session_hash=${event.session_hash}`);
+    return [join.status, data.status];
+}"""
 
 needs_pocket = pytest.mark.skipif(
     not (POCKET / "model.safetensors").is_file(), reason="the built-in model's weights are not there yet"
@@ -125,7 +136,28 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def upload(self, *files: Path) -> None:
-        self.page.set_input_files("#drop input[type=file]", [str(file) for file in files])
+        self.page.set_input_files("#choose", [str(file) for file in files])
+
+    def drop(self, name: str, content: bytes) -> None:
+        """Drops a file on the zone, under any name."""
+        handle = self.page.evaluate_handle(
+            """([name, encoded]) => {
+                const bytes = Uint8Array.from(atob(encoded), sign => sign.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], name));
+                return transfer;
+            }""",
+            [name, base64.b64encode(content).decode("ascii")],
+        )
+        self.page.dispatch_event("#bring .drop", "drop", {"dataTransfer": handle})
+
+    def remove(self, name: str) -> None:
+        """Takes a file off the list."""
+        self.page.get_by_role("button", name=f"Remove {name}", exact=True).click()
+
+    def listed(self) -> list[str]:
+        """The names in the list."""
+        return self.page.locator("#bring li b").all_inner_texts()
 
     def see_frames(self, media: int = 1) -> int:
         """Waits until the frames of so many media are shown and returns how many frames there are."""
@@ -266,18 +298,73 @@ def test_stop_ends_a_running_answer(visit: Visit) -> None:
 
 
 def test_a_broken_upload_is_a_message_and_the_next_question_is_answered(
-    visit: Visit, clips: dict[str, Path]
+    visit: Visit, clips: dict[str, Path], tmp_path: Path
 ) -> None:
+    (cut := tmp_path / "cut.mp4").write_bytes(clips["one.mp4"].read_bytes()[:3000])
     visit.upload(clips["one.mp4"])
     visit.see_frames()
-    visit.upload(clips["noise.mp4"], clips["letter.mp4"])
-    visit.wait_for_messages(2)
-    told = "\n".join(visit.said())
-    assert "noise.mp4: " in told
-    assert "letter.mp4: " in told
-    visit.page.wait_for_function("!document.querySelector('#drop').innerText.includes('noise')")
+    visit.upload(cut)
+    visit.wait_for_messages(1)
+    assert visit.said()[0].startswith("⚠️ cut.mp4: ")
+    visit.page.wait_for_function("document.querySelectorAll('#bring li').length === 1")
+    visit.upload(clips["letter.mp4"])
+    refused = visit.page.locator("#bring .refused")
+    refused.wait_for()
+    assert "neither a video nor an image" in refused.inner_text()
+    assert [complaint for complaint in visit.complaints if "415" not in complaint] == []
+    visit.complaints.clear()
+    visit.page.evaluate("document.querySelector('#bring section').dataset.mostBytes = 1000")
+    visit.upload(clips["two.mp4"])
+    visit.page.wait_for_selector("#bring .refused >> text=too large: at most 1 kB")
     visit.ask("What happens?")
     assert visit.cost("frames") == visit.see_frames()
+
+
+def test_a_dropped_file_shows_its_progress_and_its_name_is_no_markup(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    held: list[Route] = []
+    visit.page.route("**/v1/videos?*", lambda route: held.append(route))
+    visit.drop(HOSTILE, clips["one.mp4"].read_bytes())
+    visit.drop("unwanted.png", clips["still.png"].read_bytes())
+    visit.page.get_by_role("progressbar", name=f"Sending {HOSTILE}").wait_for()
+    assert visit.listed() == [HOSTILE, "unwanted.png"]
+    visit.remove("unwanted.png")
+    held[0].continue_()
+    visit.see_frames()
+    assert len(held) == 1, "what was taken away must not be sent"
+    assert visit.listed() == [HOSTILE]
+    assert HOSTILE in visit.page.inner_text("#players figcaption")
+    assert visit.page.locator("#bring img, #players img, #bring i, #players i").count() == 0
+    assert "kept until" in visit.page.inner_text("#bring li")
+
+
+def test_a_stranger_finds_nothing_of_what_somebody_brought(
+    browser: Browser, url: str, clips: dict[str, Path]
+) -> None:
+    with visiting(browser, url) as first, visiting(browser, url) as second:
+        first.set("Answer tokens, at most", "5")
+        events: list[Request] = []
+        first.page.on("request", lambda request: events.append(request) if "/join" in request.url else None)
+        with first.page.expect_file_chooser() as chooser:
+            first.page.click("text=Choose files")
+        chooser.value.set_files(clips["one.mp4"])
+        first.see_frames()
+        first.ask("My own question?")
+        media = first.page.get_attribute("[data-player]", "src") or ""
+        answers = [visit.page.request.get(url + media).status for visit in (first, second)]
+        assert answers == [200, 404]
+        asking = next(event.post_data_json for event in events if "My own" in (event.post_data or ""))
+        assert second.page.evaluate(JOIN_AND_LISTEN, asking) == [403, 403]
+        assert [complaint for complaint in second.complaints if "403" not in complaint] == []
+        second.complaints.clear()
+        first.ask("And then?")
+        assert "(0 kept)" not in first.page.inner_text("#usage")
+        sent = {"files": {"name": "x.mp4", "mimeType": "video/mp4", "buffer": b"x"}}
+        assert second.page.request.post(url + "gradio_api/upload", multipart=sent).status == 403
+        first.page.click("#actions >> text=Clear all")
+        first.page.wait_for_selector("[data-player]", state="detached")
+        assert first.page.request.get(url + media).status == 404
 
 
 def test_undo_retry_and_clear_do_what_they_say(visit: Visit, clips: dict[str, Path]) -> None:
@@ -304,7 +391,7 @@ def test_undo_retry_and_clear_do_what_they_say(visit: Visit, clips: dict[str, Pa
     page.wait_for_selector("#chat >> text=Ask about a video")
     for gone in ("[data-player]", ".strip", "#usage .usage", "#chat [data-testid=user]"):
         assert page.locator(gone).count() == 0
-    assert "one.mp4" not in page.inner_text("#drop")
+    assert "one.mp4" not in page.inner_text("#bring")
     visit.ask("What is there?")
     assert visit.cost("frames") == 0
     assert "(0 kept)" in page.inner_text("#usage")
@@ -313,7 +400,7 @@ def test_undo_retry_and_clear_do_what_they_say(visit: Visit, clips: dict[str, Pa
 def test_taking_the_only_file_away_empties_the_page(visit: Visit, clips: dict[str, Path]) -> None:
     visit.upload(clips["one.mp4"])
     visit.see_frames()
-    visit.page.click("#drop [aria-label=Clear]")
+    visit.remove("one.mp4")
     visit.page.wait_for_selector(".strip", state="detached")
     assert visit.page.locator("[data-player]").count() == 0
 
@@ -334,7 +421,7 @@ def test_a_question_sent_while_another_waits_is_answered_after_it(
 
 def test_an_example_loads_on_a_click_and_its_frames_lead_the_player(visit: Visit) -> None:
     page = visit.page
-    page.click("#examples .thumbnail-item >> nth=2")
+    page.click("#examples button >> nth=2")
     visit.see_frames()
     frame = page.locator(".strip button").nth(4)
     frame.click()

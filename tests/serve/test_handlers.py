@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from starlette.requests import Request
 
+from videollm_serve.brought import Listed, PageFiles
 from videollm_serve.conversation import Turn
 from videollm_serve.handlers import Handlers, end_session, messages
 from videollm_serve.service import ChatService
 from videollm_serve.session import ChatSession
+from videollm_serve.store.store import Store
+from videollm_serve.store.uploads import Uploads
+from videollm_serve.store.values import Upload
 from videollm_serve.widgets import LookControls, SamplingControls, Widgets
 
 LOOK = (None, 2.0, 8, "", "")
@@ -23,10 +29,10 @@ def build_page() -> Widgets:
     with gr.Blocks(analytics_enabled=False):
         return Widgets(
             session=gr.State(None),
-            files=gr.File(file_count="multiple"),
+            files=gr.Textbox(),
+            leaving=gr.Textbox(),
             players=gr.HTML(),
             strips=gr.HTML(),
-            gallery=None,
             look=LookControls(gr.Slider(), gr.Slider(), gr.Slider(), gr.Textbox(), gr.Textbox()),
             receipt=gr.HTML(),
             sampling=SamplingControls(gr.Slider(), gr.Slider(), gr.Slider(), gr.Textbox()),
@@ -45,8 +51,47 @@ def page(in_event_loop: Callable[[Callable[[], Widgets]], Widgets]) -> Widgets:
 
 
 @pytest.fixture
-def handlers(service: ChatService, page: Widgets) -> Handlers:
-    return Handlers(service, page)
+def uploads(tmp_path: Path) -> Iterator[Uploads]:
+    with Store(tmp_path / "data", retention_s=3600) as store:
+        yield store.uploads
+
+
+Bring = Callable[..., Upload]
+
+
+@pytest.fixture
+def bring(uploads: Uploads, clips: dict[str, Path]) -> Bring:
+    """Makes a clip an upload."""
+
+    def bring(clip: str, owner: str = "me", name: str | None = None) -> Upload:
+        (arrived := uploads.incoming / "arriving").write_bytes(clips[clip].read_bytes())
+        size = arrived.stat().st_size
+        return uploads.add(owner, name or clip, "video/mp4", "video", size, "0" * 64, arrived)
+
+    return bring
+
+
+@pytest.fixture
+def handlers(service: ChatService, uploads: Uploads, page: Widgets) -> Handlers:
+    return Handlers(service, PageFiles(uploads), page)
+
+
+@pytest.fixture
+def session(handlers: Handlers) -> ChatSession:
+    return handlers.open(asked_by("me"))
+
+
+def asked_by(owner: str) -> gr.Request:
+    """A request as it comes through the door."""
+    return gr.Request(Request({"type": "http", "state": {"owner": owner}}))
+
+
+ME = asked_by("me")
+
+
+def left(final: dict[Any, Any], page: Widgets) -> dict[str, str]:
+    """What the page is told to take off its list, with the line about each."""
+    return dict(json.loads(final[page.leaving])["files"])
 
 
 def shown(changes: Iterable[dict[Any, Any]]) -> dict[Any, Any]:
@@ -55,9 +100,9 @@ def shown(changes: Iterable[dict[Any, Any]]) -> dict[Any, Any]:
 
 
 def test_a_question_streams_and_gives_the_controls_back(
-    handlers: Handlers, page: Widgets, session: ChatSession, clips: dict[str, Path]
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
 ) -> None:
-    changes = list(handlers.ask(session, [str(clips["one.mp4"])], " What? ", *LOOK, *SAMPLING))
+    changes = list(handlers.ask(ME, session, bring("one.mp4").id, " What? ", *LOOK, *SAMPLING))
     assert changes[0][page.question]["stop_btn"]
     assert not changes[0][page.retry]["interactive"]
     final = shown(changes)
@@ -74,7 +119,7 @@ def test_a_question_streams_and_gives_the_controls_back(
 
 
 def test_a_blank_question_asks_nothing(handlers: Handlers, page: Widgets, session: ChatSession) -> None:
-    assert list(handlers.ask(session, None, "  ", *LOOK, *SAMPLING)) == [{page.session: session}]
+    assert list(handlers.ask(ME, session, None, "  ", *LOOK, *SAMPLING)) == [{page.session: session}]
     assert session.turns == ()
 
 
@@ -90,46 +135,115 @@ def test_a_wrong_setting_is_a_message_in_the_chat_and_the_next_question_is_answe
     handlers: Handlers,
     page: Widgets,
     session: ChatSession,
-    clips: dict[str, Path],
+    bring: Bring,
     settings: tuple[Any, ...],
     words: str,
 ) -> None:
-    files = [str(clips["one.mp4"])]
-    list(handlers.load(session, files, *LOOK))
-    final = shown(handlers.ask(session, files, "What?", *settings))
+    files = bring("one.mp4").id
+    list(handlers.load(ME, session, files, *LOOK))
+    final = shown(handlers.ask(ME, session, files, "What?", *settings))
     assert words in final[page.chat][-1]["content"]
     assert final[page.question]["submit_btn"]
-    final = shown(handlers.ask(session, files, "What?", *LOOK, *SAMPLING))
+    final = shown(handlers.ask(ME, session, files, "What?", *LOOK, *SAMPLING))
     assert not session.turns[-1].failed
     assert "answer token" in final[page.usage]
 
 
-def test_a_time_may_be_written_with_minutes(
-    handlers: Handlers, session: ChatSession, clips: dict[str, Path]
-) -> None:
-    list(handlers.load(session, [str(clips["one.mp4"])], None, 2.0, 8, "0:01.5", "4"))
+def test_a_time_may_be_written_with_minutes(handlers: Handlers, session: ChatSession, bring: Bring) -> None:
+    list(handlers.load(ME, session, bring("one.mp4").id, None, 2.0, 8, "0:01.5", "4"))
     times = [frame.time_s for frame in session.views[0].frames]
     assert 1.5 <= min(times) < max(times) <= 4
 
 
-def test_an_unreadable_file_leaves_the_drop_zone_and_the_others_stay(
-    handlers: Handlers, page: Widgets, session: ChatSession, clips: dict[str, Path]
+def test_an_unreadable_file_leaves_the_list_and_the_server_and_the_others_stay(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring, uploads: Uploads
 ) -> None:
-    one, noise = str(clips["one.mp4"]), str(clips["noise.mp4"])
-    final = shown(handlers.load(session, [one, noise], *LOOK))
-    assert final[page.files] == [one]
-    assert "noise.mp4" in final[page.chat][-1]["content"]
+    one, noise = bring("one.mp4"), bring("noise.mp4", name="<b>*noise*")
+    final = shown(handlers.load(ME, session, f"{one.id} {noise.id} /", *LOOK))
+    assert left(final, page) == {noise.id: ""}, "the chat says why"
+    told = final[page.chat][-1]["content"]
+    assert told.startswith("⚠️ &#60;b&#62;&#42;noise&#42;: "), "a name is no markup"
     assert "one.mp4" in final[page.players]
-    # Setting the drop zone makes it report a change, which must not read anything again.
-    assert list(handlers.load(session, final[page.files], *LOOK)) == [{page.session: session}]
+    assert uploads.list("me") == (one,)
+    # The list then says that it has caught up, which must not read anything again.
+    assert list(handlers.load(ME, session, f"{one.id} /", *LOOK)) == [{page.session: session}]
+
+
+def test_a_file_of_somebody_else_is_not_there(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring, uploads: Uploads
+) -> None:
+    mine, other = bring("one.mp4"), bring("two.mp4", owner="somebody")
+    for ids in (f"{mine.id} {other.id} nothing", f"{mine.id} {other.id} nothing / {other.id}"):
+        final = shown(handlers.load(ME, session, ids, *LOOK))
+        assert left(final, page).keys() == {other.id, "nothing"}
+        assert all("bring it again" in line for line in left(final, page).values())
+    assert [view.file.id for view in session.views] == [mine.id]
+    handlers.clear(ME, session, f"{other.id} / {other.id}")
+    assert uploads.list("somebody") == (other,)
+    assert uploads.list("me") == ()
+
+
+def test_a_session_of_somebody_else_is_not_entered(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
+) -> None:
+    one = bring("one.mp4")
+    list(handlers.ask(ME, session, one.id, "My question?", *LOOK, *SAMPLING))
+    turns, stranger = session.turns, asked_by("somebody")
+    told = [
+        *handlers.load(stranger, session, one.id, *LOOK),
+        *handlers.ask(stranger, session, one.id, "Theirs?", *LOOK, *SAMPLING),
+        *handlers.retry(stranger, session, one.id, *LOOK, *SAMPLING),
+        handlers.undo(stranger, session),
+        handlers.clear(stranger, session, one.id),
+    ]
+    handlers.stop(stranger, session)
+    assert handlers.receipt(stranger, session, *LOOK) == ""
+    opened = [change.pop(page.session) for change in told if page.session in change]
+    assert {each.owner for each in opened} == {"somebody"}
+    assert "My question" not in repr(told)
+    assert "one.mp4" not in repr(told)
+    assert session.turns == turns
+    assert len(session.views) == 1
+
+
+def test_what_is_taken_away_is_deleted_unless_another_page_of_the_owner_shows_it(
+    handlers: Handlers, session: ChatSession, bring: Bring, uploads: Uploads
+) -> None:
+    one, still = bring("one.mp4"), bring("still.png")
+    beside = handlers.open(ME)
+    for each in (session, beside):
+        list(handlers.load(ME, each, f"{one.id} {still.id} /", *LOOK))
+    list(handlers.load(ME, beside, f"{one.id} / {still.id}", *LOOK))
+    assert uploads.list("me") == (one, still)
+    list(handlers.load(ME, session, f" / {one.id} {still.id}", *LOOK))
+    assert uploads.list("me") == (one,)
+    handlers.clear(ME, beside, f"{one.id} / {still.id}")
+    assert uploads.list("me") == ()
+
+
+def test_a_conversation_goes_on_about_a_file_that_has_expired(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring, uploads: Uploads
+) -> None:
+    one = bring("one.mp4")
+    list(handlers.load(ME, session, one.id, *LOOK))
+    uploads.delete("me", one.id)
+    final = shown(handlers.ask(ME, session, one.id, "What?", *LOOK, *SAMPLING))
+    assert "8 frames" in final[page.usage]
+    assert page.leaving not in final
+
+
+def test_what_a_page_lists_is_read_whatever_it_is() -> None:
+    assert Listed.read(" b a b / c a ") == Listed(("b", "a"), frozenset({"c"}))
+    assert Listed.read("a//b") == Listed(("a",), frozenset({"/b"}))
+    assert Listed.read(None) == Listed.read("/") == Listed()
 
 
 def test_retry_asks_the_last_question_again_with_the_settings_of_now(
     handlers: Handlers, page: Widgets, session: ChatSession
 ) -> None:
-    list(handlers.ask(session, None, "What?", *LOOK, 2.0, 1.0, 10, "1"))
+    list(handlers.ask(ME, session, None, "What?", *LOOK, 2.0, 1.0, 10, "1"))
     first = session.turns[-1].text
-    final = shown(handlers.retry(session, None, *LOOK, 2.0, 1.0, 10, "2"))
+    final = shown(handlers.retry(ME, session, None, *LOOK, 2.0, 1.0, 10, "2"))
     assert [turn.question for turn in session.turns] == ["What?"]
     assert session.turns[-1].text != first
     assert len(final[page.chat]) == 2
@@ -138,18 +252,18 @@ def test_retry_asks_the_last_question_again_with_the_settings_of_now(
 def test_undo_puts_the_question_back_into_the_box(
     handlers: Handlers, page: Widgets, session: ChatSession
 ) -> None:
-    list(handlers.ask(session, None, "What?", *LOOK, *SAMPLING))
-    change = handlers.undo(session)
+    list(handlers.ask(ME, session, None, "What?", *LOOK, *SAMPLING))
+    change = handlers.undo(ME, session)
     assert (change[page.chat], change[page.question]) == ([], "What?")
-    assert page.question not in handlers.undo(session), "nothing is left to take back"
+    assert page.question not in handlers.undo(ME, session), "nothing is left to take back"
 
 
 def test_clear_empties_every_part_of_the_page(
-    handlers: Handlers, page: Widgets, session: ChatSession, clips: dict[str, Path]
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
 ) -> None:
-    list(handlers.ask(session, [str(clips["one.mp4"])], "What?", *LOOK, *SAMPLING))
-    change = handlers.clear(session)
-    assert change[page.files] is None
+    list(handlers.ask(ME, session, bring("one.mp4").id, "What?", *LOOK, *SAMPLING))
+    change = handlers.clear(ME, session, None)
+    assert change[page.files] == ""
     assert change[page.chat] == []
     for part in (page.players, page.strips, page.usage, page.receipt):
         assert change[part] == ""
@@ -158,26 +272,26 @@ def test_clear_empties_every_part_of_the_page(
 
 
 def test_the_receipt_follows_the_settings_and_names_what_is_wrong_with_them(
-    handlers: Handlers, session: ChatSession, clips: dict[str, Path]
+    handlers: Handlers, session: ChatSession, bring: Bring
 ) -> None:
-    list(handlers.load(session, [str(clips["one.mp4"])], *LOOK))
-    assert "one.mp4: 3 frames, at most 5 visual tokens" in handlers.receipt(session, 5, 2.0, 3, "", "")
-    assert "got &#x27;x&#x27;" in handlers.receipt(session, 5, 2.0, 3, "x", "")
+    list(handlers.load(ME, session, bring("one.mp4").id, *LOOK))
+    assert "one.mp4: 3 frames, at most 5 visual tokens" in handlers.receipt(ME, session, 5, 2.0, 3, "", "")
+    assert "got &#x27;x&#x27;" in handlers.receipt(ME, session, 5, 2.0, 3, "x", "")
 
 
 def test_a_page_whose_session_has_expired_gets_a_new_one(handlers: Handlers, page: Widgets) -> None:
-    handlers.stop(None)
-    assert handlers.receipt(None, *LOOK) == ""
-    assert isinstance(handlers.clear(None)[page.session], ChatSession)
-    assert isinstance(handlers.undo(None)[page.session], ChatSession)
-    final = shown(handlers.ask(None, None, "What?", *LOOK, *SAMPLING))
+    handlers.stop(ME, None)
+    assert handlers.receipt(ME, None, *LOOK) == ""
+    assert isinstance(handlers.clear(ME, None, None)[page.session], ChatSession)
+    assert isinstance(handlers.undo(ME, None)[page.session], ChatSession)
+    final = shown(handlers.ask(ME, None, None, "What?", *LOOK, *SAMPLING))
     assert len(final[page.session].turns) == 1
 
 
 def test_a_session_that_ends_gives_up_its_work_and_its_media(
-    handlers: Handlers, session: ChatSession, clips: dict[str, Path]
+    handlers: Handlers, session: ChatSession, bring: Bring
 ) -> None:
-    list(handlers.load(session, [str(clips["one.mp4"])], *LOOK))
+    list(handlers.load(ME, session, bring("one.mp4").id, *LOOK))
     end_session(None)
     end_session(session)
     assert session.views == ()

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from videollm.model.prompting import format_time
 from videollm.values import Answer, Span, Usage, VideoInfo
 from videollm_serve import panel
-from videollm_serve.events import MediumView, SeenFrame
+from videollm_serve.events import BroughtFile, MediumView, SeenFrame
 
+FILES = Path("/uploads")
 HOSTILE = 'a"><script>alert(1)</script>&.mp4'
 
 
@@ -20,7 +21,7 @@ def view(
     name: str = "clip.mp4", kind: str = "video", container: str = "mp4", notices: tuple[str, ...] = ()
 ) -> MediumView:
     info = VideoInfo(
-        path=Path("/uploads") / name,
+        path=FILES / "an-id",
         kind=kind,  # type: ignore[arg-type]
         duration_s=0.0 if kind == "image" else 61.5,
         width=320,
@@ -36,7 +37,8 @@ def view(
         variable_frame_rate=False,
         keyframe_gap_s=None,
     )
-    return MediumView(info.path, info, (SeenFrame(0.25, b"a"), SeenFrame(60.96, b"b")), 34, notices)
+    file = BroughtFile("an-id", name, info.path)
+    return MediumView(file, info, (SeenFrame(0.25, b"a"), SeenFrame(60.96, b"b")), 34, notices)
 
 
 @given(st.floats(0, 50_000))
@@ -53,9 +55,10 @@ def test_tenths_are_rounded_half_up_and_carried(seconds: float, text: str) -> No
 
 def test_a_video_gets_a_player_with_its_facts() -> None:
     html = panel.players([view()])
-    assert '<video data-player="0" src="gradio_api/file=/uploads/clip.mp4" controls' in html
+    assert '<video data-player="0" src="media/an-id" controls' in html
     assert "1:02 · 320 × 240 · h264 · 30 fps" in html
     assert "cannot play" in html
+    assert str(FILES) not in html
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_no_name_or_message_can_become_markup() -> None:
     parts = (
         panel.players([hostile]),
         panel.strips([hostile, hostile]),
-        panel.reading(hostile.path),
+        panel.reading(HOSTILE),
         panel.receipt([(HOSTILE, 1, 1)]),
         panel.problem(HOSTILE),
         panel.usage(Answer("", (), Usage(1, 1, 1, 0, 1, {"<b>": 1.0}), "stop", (HOSTILE,))),

@@ -14,7 +14,7 @@ from videollm.chat import VideoChat
 from videollm.checkpoints import load_model
 from videollm.media import ReadOptions, read_media
 from videollm.model.modeling import VideoLLM
-from videollm_serve.events import Done, Event, Failed, Reading, TextPiece, VideoReady
+from videollm_serve.events import BroughtFile, Done, Event, Failed, Reading, TextPiece, VideoReady
 from videollm_serve.service import ChatService
 from videollm_serve.session import ChatSession
 
@@ -35,12 +35,12 @@ def answer_of(events: list[Event]) -> Done:
 
 
 def test_the_frames_shown_are_those_that_were_encoded(
-    session: ChatSession, tiny_model: VideoLLM, clips: dict[str, Path]
+    session: ChatSession, tiny_model: VideoLLM, brought: dict[str, BroughtFile]
 ) -> None:
-    events = list(session.set_media([clips["one.mp4"]], AS_IS))
-    expected = read_media(tiny_model, clips["one.mp4"])
+    events = list(session.set_media([brought["one.mp4"]], AS_IS))
+    expected = read_media(tiny_model, brought["one.mp4"].path)
     (view,) = session.views
-    assert events == [Reading(clips["one.mp4"]), VideoReady(view)]
+    assert events == [Reading("one.mp4"), VideoReady(view)]
     assert tuple(frame.time_s for frame in view.frames) == expected.plan.times_s
     assert view.visual_tokens == expected.token_count
     picture = Image.open(io.BytesIO(view.frames[0].jpeg))
@@ -48,21 +48,21 @@ def test_the_frames_shown_are_those_that_were_encoded(
 
 
 def test_an_answer_comes_in_pieces_and_is_the_one_that_the_library_gives(
-    session: ChatSession, tiny_model: VideoLLM, clips: dict[str, Path]
+    session: ChatSession, tiny_model: VideoLLM, brought: dict[str, BroughtFile]
 ) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     events = ask(session)
     answer = answer_of(events).answer
     pieces = [event.text for event in events if isinstance(event, TextPiece)]
     assert len(pieces) > 2
     assert "".join(pieces) == answer.text == session.turns[-1].text
-    assert answer.text == VideoChat(tiny_model, clips["one.mp4"]).ask(QUESTION, max_new_tokens=12).text
+    assert answer.text == VideoChat(tiny_model, brought["one.mp4"].path).ask(QUESTION, max_new_tokens=12).text
 
 
 def test_a_second_question_reads_nothing_again_and_keeps_the_prefix(
-    session: ChatSession, clips: dict[str, Path]
+    session: ChatSession, brought: dict[str, BroughtFile]
 ) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     first = answer_of(ask(session)).answer
     events = ask(session, "And then?")
     assert not any(isinstance(event, Reading | VideoReady) for event in events)
@@ -70,9 +70,9 @@ def test_a_second_question_reads_nothing_again_and_keeps_the_prefix(
 
 
 def test_other_settings_look_again_and_the_conversation_goes_on(
-    session: ChatSession, clips: dict[str, Path]
+    session: ChatSession, brought: dict[str, BroughtFile]
 ) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     before = answer_of(ask(session)).answer.usage
     events = ask(session, "And then?", ReadOptions(max_visual_tokens=7, max_frames=5, start_s=1.0))
     after = answer_of(events).answer.usage
@@ -97,24 +97,25 @@ def test_sampling_settings_reach_the_model(session: ChatSession) -> None:
 
 @pytest.mark.parametrize("name", ["noise.mp4", "empty.mp4", "letter.mp4"])
 def test_an_unreadable_file_is_one_line_and_the_next_question_is_answered(
-    session: ChatSession, clips: dict[str, Path], name: str
+    session: ChatSession, brought: dict[str, BroughtFile], name: str
 ) -> None:
-    events = list(session.set_media([clips["one.mp4"], clips[name]], AS_IS))
+    events = list(session.set_media([brought["one.mp4"], brought[name]], AS_IS))
     failed = events[-1]
     assert isinstance(failed, Failed)
-    assert failed.path == clips[name]
+    assert failed.file == brought[name]
     assert failed.message.startswith(name)
     assert "\n" not in failed.message
-    assert str(clips[name].parent) not in failed.message
+    for unknown in (str(brought[name].path.parent), brought[name].id):
+        assert unknown not in failed.message
     assert session.turns[-1].failed
-    assert [view.path for view in session.views] == [clips["one.mp4"]]
+    assert [view.file for view in session.views] == [brought["one.mp4"]]
     assert answer_of(ask(session)).answer.usage.frames > 0
 
 
 def test_an_unreadable_file_is_not_tried_again_until_it_was_taken_away(
-    session: ChatSession, clips: dict[str, Path]
+    session: ChatSession, brought: dict[str, BroughtFile]
 ) -> None:
-    both = [clips["one.mp4"], clips["noise.mp4"]]
+    both = [brought["one.mp4"], brought["noise.mp4"]]
     list(session.set_media(both, AS_IS))
     assert list(session.set_media(both, AS_IS)) == []
     assert list(session.set_media(both[:1], AS_IS)) == []
@@ -122,22 +123,24 @@ def test_an_unreadable_file_is_not_tried_again_until_it_was_taken_away(
 
 
 def test_a_file_added_behind_goes_on_and_another_file_begins_anew(
-    session: ChatSession, clips: dict[str, Path]
+    session: ChatSession, brought: dict[str, BroughtFile]
 ) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     ask(session)
-    list(session.set_media([clips["one.mp4"], clips["still.png"]], AS_IS))
+    list(session.set_media([brought["one.mp4"], brought["still.png"]], AS_IS))
     assert len(session.turns) == 1
     assert answer_of(ask(session, "And the picture?")).answer.usage.frames == sum(
         len(v.frames) for v in session.views
     )
-    list(session.set_media([clips["two.mp4"]], AS_IS))
+    list(session.set_media([brought["two.mp4"]], AS_IS))
     assert session.turns == ()
-    assert [view.path for view in session.views] == [clips["two.mp4"]]
+    assert [view.file for view in session.views] == [brought["two.mp4"]]
 
 
-def test_stop_ends_the_answer_between_two_tokens(session: ChatSession, clips: dict[str, Path]) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+def test_stop_ends_the_answer_between_two_tokens(
+    session: ChatSession, brought: dict[str, BroughtFile]
+) -> None:
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     events = session.ask(QUESTION, AS_IS, max_new_tokens=500)
     heard = [next(events)]
     session.stop()
@@ -148,19 +151,23 @@ def test_stop_ends_the_answer_between_two_tokens(session: ChatSession, clips: di
     assert answer_of(ask(session, "And then?")).answer.finish_reason != "cancelled"
 
 
-def test_stop_while_reading_leaves_the_question_unasked(session: ChatSession, clips: dict[str, Path]) -> None:
-    for event in (events := session.ask_about([clips["one.mp4"]], QUESTION, AS_IS)):
+def test_stop_while_reading_leaves_the_question_unasked(
+    session: ChatSession, brought: dict[str, BroughtFile]
+) -> None:
+    for event in (events := session.ask_about([brought["one.mp4"]], QUESTION, AS_IS)):
         assert isinstance(event, Reading)
         session.stop()
         break
-    assert [type(event) for event in events] == [VideoReady, Failed]
+    assert [type(event) for event in events] == [Failed]
     assert session.turns[-1].question == QUESTION
     assert "Stopped before" in session.turns[-1].text
-    answer_of(list(session.ask_about([clips["one.mp4"]], QUESTION, AS_IS, max_new_tokens=2)))
+    answer_of(list(session.ask_about([brought["one.mp4"]], QUESTION, AS_IS, max_new_tokens=2)))
 
 
-def test_clear_while_reading_forgets_the_question_too(session: ChatSession, clips: dict[str, Path]) -> None:
-    events = session.ask_about([clips["one.mp4"]], QUESTION, AS_IS)
+def test_clear_while_reading_forgets_the_question_too(
+    session: ChatSession, brought: dict[str, BroughtFile]
+) -> None:
+    events = session.ask_about([brought["one.mp4"]], QUESTION, AS_IS)
     assert isinstance(next(events), Reading)
     session.clear()
     assert list(events) == []
@@ -168,9 +175,9 @@ def test_clear_while_reading_forgets_the_question_too(session: ChatSession, clip
 
 
 def test_stop_while_looking_again_leaves_the_question_unanswered(
-    session: ChatSession, clips: dict[str, Path]
+    session: ChatSession, brought: dict[str, BroughtFile]
 ) -> None:
-    list(session.set_media([clips["one.mp4"], clips["two.mp4"]], AS_IS))
+    list(session.set_media([brought["one.mp4"], brought["two.mp4"]], AS_IS))
     events = session.ask(QUESTION, ReadOptions(max_frames=3))
     assert isinstance(next(events), Reading)
     session.stop()
@@ -180,10 +187,10 @@ def test_stop_while_looking_again_leaves_the_question_unanswered(
 
 
 def test_undo_takes_the_question_back_as_if_it_had_not_been_asked(
-    session: ChatSession, service: ChatService, clips: dict[str, Path]
+    session: ChatSession, service: ChatService, brought: dict[str, BroughtFile]
 ) -> None:
     for each in (session, other := service.open()):
-        list(each.set_media([clips["one.mp4"]], AS_IS))
+        list(each.set_media([brought["one.mp4"]], AS_IS))
         ask(each)
     ask(session, "What is red?")
     assert session.undo() == "What is red?"
@@ -207,8 +214,10 @@ def test_nothing_is_taken_back_while_an_answer_is_written(session: ChatSession) 
     assert session.undo() == QUESTION
 
 
-def test_clear_forgets_everything(session: ChatSession, service: ChatService, clips: dict[str, Path]) -> None:
-    list(session.set_media([clips["one.mp4"]], AS_IS))
+def test_clear_forgets_everything(
+    session: ChatSession, service: ChatService, brought: dict[str, BroughtFile]
+) -> None:
+    list(session.set_media([brought["one.mp4"]], AS_IS))
     ask(session)
     session.clear()
     assert (session.turns, session.views) == ((), ())
@@ -231,7 +240,7 @@ def test_an_abandoned_answer_gives_the_model_back(session: ChatSession, service:
     answer_of(ask(service.open()))
 
 
-def test_sessions_that_ask_at_once_take_turns(service: ChatService, clips: dict[str, Path]) -> None:
+def test_sessions_that_ask_at_once_take_turns(service: ChatService, brought: dict[str, BroughtFile]) -> None:
     alone = answer_of(ask(service.open())).answer.text
     answers: list[str] = []
     threads = [
@@ -249,21 +258,21 @@ def test_sessions_that_ask_at_once_take_turns(service: ChatService, clips: dict[
     "options", [ReadOptions(), ReadOptions(max_visual_tokens=5), ReadOptions(fps=0.7, start_s=1.0, end_s=3.0)]
 )
 def test_the_receipt_says_beforehand_what_a_look_takes(
-    session: ChatSession, clips: dict[str, Path], options: ReadOptions
+    session: ChatSession, brought: dict[str, BroughtFile], options: ReadOptions
 ) -> None:
-    list(session.set_media([clips["one.mp4"], clips["still.png"]], AS_IS))
+    list(session.set_media([brought["one.mp4"], brought["still.png"]], AS_IS))
     promised = session.receipt(options)
     ask(session, QUESTION, options)
-    assert promised == [(view.path.name, len(view.frames), view.visual_tokens) for view in session.views]
+    assert promised == [(view.file.name, len(view.frames), view.visual_tokens) for view in session.views]
 
 
 def test_a_file_that_vanishes_is_reported_when_it_is_needed_again(
-    session: ChatSession, tmp_path: Path, clips: dict[str, Path]
+    session: ChatSession, tmp_path: Path, brought: dict[str, BroughtFile]
 ) -> None:
-    passing = tmp_path / "passing.mp4"
-    passing.write_bytes(clips["one.mp4"].read_bytes())
+    passing = BroughtFile("an-id", "passing.mp4", tmp_path / "an-id")
+    passing.path.write_bytes(brought["one.mp4"].path.read_bytes())
     list(session.set_media([passing], AS_IS))
-    passing.unlink()
+    passing.path.unlink()
     assert isinstance(answer_of(ask(session)), Done)
     assert isinstance(failed := ask(session, QUESTION, ReadOptions(max_frames=2))[-1], Failed)
     assert failed.message.startswith("passing.mp4: there is no such file")
@@ -281,3 +290,33 @@ def test_a_fault_inside_the_program_is_logged_and_the_session_lives_on(
     assert "language_model" in caplog.text
     model.language_model = head
     answer_of(ask(session))
+
+
+def test_signs_of_damage_call_the_file_by_its_name(
+    session: ChatSession, brought: dict[str, BroughtFile], tmp_path: Path
+) -> None:
+    whole = bytearray(brought["two.mp4"].path.read_bytes())
+    start = whole.index(b"mdat") + 4
+    whole[start + 3000 : start + 3200] = bytes(200)
+    damaged = BroughtFile("m2TlA8nX1cvQ0oGv4-Bz_w", "a trip.mp4", tmp_path / "m2TlA8nX1cvQ0oGv4-Bz_w")
+    damaged.path.write_bytes(whole)
+    list(session.set_media([damaged], AS_IS))
+    answer = answer_of(ask(session)).answer
+    (view,) = session.views
+    assert [notice for notice in view.notices if notice.startswith("a trip.mp4 is damaged")]
+    assert "".join((*view.notices, *answer.notices)).count(damaged.id) == 0
+
+
+def test_a_file_that_two_pieces_of_work_want_read_is_read_once(
+    session: ChatSession, brought: dict[str, BroughtFile]
+) -> None:
+    loading = session.set_media([brought["one.mp4"]], AS_IS)
+    assert isinstance(next(loading), Reading)
+    asked: list[Event] = []
+    question = session.ask_about([brought["one.mp4"]], QUESTION, AS_IS, max_new_tokens=3)
+    asking = threading.Thread(target=lambda: asked.extend(question))
+    asking.start()
+    list(loading)
+    asking.join()
+    assert len(session.views) == 1
+    assert answer_of(asked).answer.usage.frames == len(session.views[0].frames)

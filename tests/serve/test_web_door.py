@@ -6,13 +6,11 @@ import asyncio
 import logging
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -25,6 +23,8 @@ from videollm_serve.web.door import DoorSettings, build_door
 from videollm_serve.web.errors import add_error_handlers
 from videollm_serve.web.hosts import AllowedHosts
 from videollm_serve.web.signing import load_secret
+
+from .serving import serving
 
 LIMITS = BodyLimits(
     default_bytes=1000,
@@ -73,24 +73,6 @@ def application() -> FastAPI:
         await websocket.close()
 
     return app
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
-    """Serves an application on a port of its own in a thread."""
-    config = uvicorn.Config(
-        app, lifespan="off", log_config=None, proxy_headers=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
-    assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp
 
 from videollm_serve.web.door import DoorSettings, build_door
 from videollm_serve.web.hosts import AllowedHosts
 from videollm_serve.web.signing import load_secret
 
+from .serving import serving
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PASSWORD = "correct horse"
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
-    """Serves an application on a port of its own in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
 
 
 def application() -> FastAPI:

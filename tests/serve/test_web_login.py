@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp
 
 from videollm_serve.web.door import DoorSettings, build_door
 from videollm_serve.web.errors import add_error_handlers
@@ -24,6 +19,8 @@ from videollm_serve.web.hosts import AllowedHosts
 from videollm_serve.web.keys import ApiKeys
 from videollm_serve.web.owners import Owners
 from videollm_serve.web.signing import load_secret
+
+from .serving import serving
 
 PASSWORD = "correct horse"
 KEYS = ("a-key-of-somebody-1", "a-key-of-somebody-2")
@@ -49,24 +46,6 @@ def application() -> FastAPI:
         return JSONResponse(request.state.owner)
 
     return app
-
-
-@contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
-    """Serves an application on a port of its own in a thread."""
-    config = uvicorn.Config(
-        app, lifespan="off", log_config=None, proxy_headers=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(timeout=30)
-    assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

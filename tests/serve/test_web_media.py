@@ -6,14 +6,12 @@ import json
 import logging
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +26,8 @@ from videollm_serve.web.quotas import Quotas
 from videollm_serve.web.signing import load_secret
 from videollm_serve.web.uploads import upload_router
 
+from .serving import serving
+
 LIMITS = BodyLimits(path_bytes={"/v1/videos": 3_000_000})
 MP4 = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 
@@ -41,21 +41,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(data: Path) -> Iterator[int]:
     """A server that stores files, in a thread."""
-    with Store(data, retention_s=3600) as store, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Store(data, retention_s=3600) as store:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         add_error_handlers(app)
         app.include_router(upload_router(store.uploads, Quotas(free_bytes=0)))
         app.include_router(media_router(store.uploads))
         settings = DoorSettings(load_secret(data), AllowedHosts.for_binding("127.0.0.1"), LIMITS)
-        config = uvicorn.Config(
-            build_door(app, settings), lifespan="off", log_config=None, timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(timeout=30)
+        with serving(build_door(app, settings)) as port:
+            yield port
 
 
 @contextmanager

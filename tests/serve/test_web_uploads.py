@@ -9,7 +9,6 @@ import re
 import resource
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,7 +18,6 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +32,8 @@ from videollm_serve.web.media import media_router
 from videollm_serve.web.quotas import Ledger, Quotas
 from videollm_serve.web.signing import load_secret
 from videollm_serve.web.uploads import FORM_BYTES, upload_router
+
+from .serving import serving
 
 FILE_BYTES = 3_000_000
 QUOTAS = Quotas(FILE_BYTES, owner_bytes=8_000_000, owner_files=6, total_bytes=10**12, free_bytes=0)
@@ -54,21 +54,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(data: Path) -> Iterator[int]:
     """A server that stores files, in a thread."""
-    with Store(data, retention_s=3600) as store, socket.create_server(("127.0.0.1", 0)) as listener:
+    with Store(data, retention_s=3600) as store:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         add_error_handlers(app)
         app.include_router(upload_router(store.uploads, QUOTAS))
         app.include_router(media_router(store.uploads))
         settings = DoorSettings(load_secret(data), AllowedHosts.for_binding("127.0.0.1"), LIMITS)
-        config = uvicorn.Config(
-            build_door(app, settings), lifespan="off", log_config=None, timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(timeout=30)
+        with serving(build_door(app, settings)) as port:
+            yield port
 
 
 @contextmanager
