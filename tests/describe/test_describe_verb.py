@@ -171,7 +171,7 @@ def test_killed_at_any_moment_it_ends_like_a_run_that_was_not(start, run, librar
     whole, _ = undisturbed
     out, rng = tmp_path / "out", random.Random(0)
     kills = 0
-    for count in itertools.count(2, 7):
+    for count in itertools.count(2, 4):
         process = start(library, "--out", out, "--batch-size", "1", "--format", "srt,html", "--resume")
         wait_for_rows(process, out, count)
         time.sleep(rng.random() * 0.05)
