@@ -44,7 +44,7 @@ class EngineLimits:
 
     rows: int = 8
     waiting: int = 256
-    waiting_each: int = 16
+    waiting_each: int = 64
     kv_bytes: int = 4 << 30
 
 
