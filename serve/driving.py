@@ -51,4 +51,5 @@ class EngineDriver:
 
     def run(self, work: Callable[[], Result]) -> Result:
         """See :class:`videollm.asking.Driver`."""
-        return self._engine.submit(self._owner, work).result()
+        # Part of an answer: of one that is whole but for its evidence nothing may be lost.
+        return self._engine.submit(self._owner, work, is_admitted=True).result()

@@ -81,7 +81,7 @@ class Engine:
         self._tasks: FairQueue[Task[Any]] = FairQueue()
         self._running: dict[Running, EngineStream] = {}
         self._changed = threading.Condition()
-        self._is_closing = False
+        self._is_closing = self._has_ended = False
         self._answered = self._written = 0
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
@@ -99,7 +99,12 @@ class Engine:
             )
 
     def submit(
-        self, owner: str, work: Callable[[], Result], *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        owner: str,
+        work: Callable[[], Result],
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+        is_admitted: bool = False,
     ) -> Task[Result]:
         """Has a function called where the model may be used.
 
@@ -107,11 +112,13 @@ class Engine:
             owner: On whose behalf.
             work: The function; it should not take longer than a person would wait for the next word.
             should_stop: Asked before the function is called; if it says yes the task's result is a ``CancelledError``.
+            is_admitted: Whether it belongs to an answer that was taken on: such work is not refused for want of room,
+                nor because the server is closing, or what was answered already would be lost.
 
         Raises:
             BusyError: Too much waits already.
         """
-        task: Task[Result] = Task(owner, self._withdraw, work, should_stop)
+        task: Task[Result] = Task(owner, self._withdraw, work, should_stop, is_admitted)
         self._put(self._tasks, task)
         return task
 
@@ -165,17 +172,21 @@ class Engine:
 
     def _put(self, queue: FairQueue[Any], waiting: Waiting) -> None:
         with self._changed:
-            if self._is_closing:
+            if self._has_ended or (self._is_closing and not waiting.is_admitted):
                 raise CancelledError(_CLOSING)
-            if len(self._answers) + len(self._tasks) >= self._limits.waiting:
-                raise BusyError("the server is busy: too many people wait already; try again in a minute")
-            if queue.count(waiting.owner) >= self._limits.waiting_each:
-                raise BusyError(
-                    f"{self._limits.waiting_each} of your requests wait already; let some of them end first"
-                )
+            if not waiting.is_admitted:
+                self._check_room(queue, waiting.owner)
             queue.put(waiting.owner, waiting)
             _tell_places(queue)
             self._changed.notify_all()
+
+    def _check_room(self, queue: FairQueue[Any], owner: str) -> None:
+        if len(self._answers) + len(self._tasks) >= self._limits.waiting:
+            raise BusyError("the server is busy: too many people wait already; try again in a minute")
+        if queue.count(owner) >= self._limits.waiting_each:
+            raise BusyError(
+                f"{self._limits.waiting_each} of your requests wait already; let some of them end first"
+            )
 
     def _withdraw(self, waiting: Waiting) -> None:
         """Ends a piece of work early, on behalf of whoever waits for it."""
@@ -202,6 +213,7 @@ class Engine:
         with self._changed:
             while not (self._running or self._answers or self._tasks):
                 if self._is_closing:
+                    self._has_ended = True
                     return False
                 self._changed.wait()
             return True
@@ -262,15 +274,18 @@ class Engine:
 
     def _drop_waiting(self) -> None:
         for queue in (self._answers, self._tasks):
-            while queue:
-                queue.take().abandon(CancelledError(_CLOSING))
+            _drop(queue, lambda waiting: not waiting.is_admitted, CancelledError(_CLOSING))
 
 
 def _drop_stopped(queue: FairQueue[Any]) -> None:
     """Ends what nobody waits for any more."""
-    for waiting in [one for one in queue if one.should_stop()]:
+    _drop(queue, lambda waiting: waiting.should_stop(), None)
+
+
+def _drop(queue: FairQueue[Any], chosen: Callable[[Waiting], bool], error: Exception | None) -> None:
+    for waiting in [one for one in queue if chosen(one)]:
         queue.remove(waiting)
-        waiting.abandon(None)
+        waiting.abandon(error)
 
 
 def _tell_places(queue: FairQueue[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -20,16 +21,17 @@ class BusyError(VideoLLMError):
     """The server has more to do than it may put off."""
 
 
-class Waiting:
+class Waiting(ABC):
     """A piece of work in a queue; whoever brought it hears of its place.
 
     Attributes:
         owner: On whose behalf it is done.
         should_stop: Asked whether anybody still waits for it.
+        is_admitted: Whether it belongs to an answer that was taken on, and is done even while the server closes.
     """
 
-    def __init__(self, owner: str, should_stop: Callable[[], bool]) -> None:
-        self.owner, self.should_stop = owner, should_stop
+    def __init__(self, owner: str, should_stop: Callable[[], bool], *, is_admitted: bool = False) -> None:
+        self.owner, self.should_stop, self.is_admitted = owner, should_stop, is_admitted
         self._place: int | None = None
 
     def tell_place(self, place: int) -> None:
@@ -38,12 +40,13 @@ class Waiting:
             self._place = place
             self._heard(place)
 
+    @abstractmethod
     def abandon(self, error: BaseException | None) -> None:
         """Ends it with an error, or without one if it was stopped."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _heard(self, place: int) -> None:
-        raise NotImplementedError
+        """Tells whoever brought it of its place."""
 
 
 class Task(Waiting, Generic[Result]):
@@ -58,8 +61,9 @@ class Task(Waiting, Generic[Result]):
         withdraw: Callable[[Waiting], None],
         work: Callable[[], Result],
         should_stop: Callable[[], bool],
+        is_admitted: bool,
     ) -> None:
-        super().__init__(owner, should_stop)
+        super().__init__(owner, should_stop, is_admitted=is_admitted)
         self._work, self._withdraw = work, withdraw
         self._places: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._future: Future[Result] = Future()

@@ -65,7 +65,3 @@ class FairQueue(Generic[Item]):
     def count(self, owner: str) -> int:
         """Returns how much of an owner's waits."""
         return len(self._waiting.get(owner, ()))
-
-    def position(self, item: Item) -> int | None:
-        """Returns how many others come before a piece of work, or ``None`` if it does not wait."""
-        return next((place for place, other in enumerate(self) if other is item), None)

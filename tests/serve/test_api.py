@@ -15,6 +15,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from videollm.chat import VideoChat
+from videollm.media import ReadOptions, load_medium
 from videollm.model.modeling import VideoLLM
 from videollm_serve.options import SiteOptions
 from videollm_serve.service import ChatService
@@ -144,10 +145,10 @@ def test_several_media_may_come_with_the_request_itself(
     ]
     answer = http.post("/v1/chat/completions", json=wish([{"role": "user", "content": content}]))
     assert answer.status_code == 200, answer.text
-    chat = VideoChat(tiny_model, clips["two.mp4"], end_s=2.0)
-    chat._options = type(chat._options)()
-    chat.add(clips["still.png"])
-    expected = chat.ask(QUESTION, max_new_tokens=12)
+    part = load_medium(tiny_model, clips["two.mp4"], ReadOptions(end_s=2.0))
+    expected = VideoChat(tiny_model, [part, load_medium(tiny_model, clips["still.png"])]).ask(
+        QUESTION, max_new_tokens=12
+    )
     assert answer.json()["choices"][0]["message"]["content"] == expected.text
     assert answer.json()["videollm"]["frames"] == expected.usage.frames
 

@@ -15,6 +15,7 @@ from videollm.media import processor_of
 from videollm.model.batching import BatchGenerator
 from videollm.model.generation import PromptCache, stream_generate
 from videollm.values import GenerationSettings, Message
+from videollm_serve.driving import EngineDriver
 from videollm_serve.engine import Engine, EngineLimits
 from videollm_serve.engine_waiting import BusyError
 
@@ -194,3 +195,39 @@ def test_what_has_no_room_in_memory_waits_for_the_others_to_end(model: VideoLLM)
     assert first.running is not None
     assert first.running.ended
     engine.close(grace_s=0)
+
+
+def test_what_belongs_to_an_answer_is_not_refused_for_want_of_room(
+    model: VideoLLM, engine: Engine, stall: threading.Event
+) -> None:
+    waiting = [engine.submit("a", lambda: None) for _ in range(6)]
+    with pytest.raises(BusyError):
+        engine.submit("a", lambda: None)
+    with ThreadPoolExecutor(1) as pool:
+        evidence = pool.submit(EngineDriver(engine, "a").run, lambda: "evidence")
+        while engine.state.waiting <= len(waiting):
+            assert not evidence.done()
+        stall.set()
+        assert evidence.result() == "evidence"
+
+
+def test_an_answer_that_ends_while_the_server_closes_gets_its_evidence(model: VideoLLM) -> None:
+    engine = Engine(BatchGenerator(model, max_rows=1), EngineLimits(rows=1))
+    driver, closing = EngineDriver(engine, "a"), threading.Event()
+
+    def work() -> None:
+        closing.set()
+        while not engine._is_closing:
+            pass
+
+    busy = engine.submit("b", work)
+    assert closing.wait(60)
+    with ThreadPoolExecutor(2) as pool:
+        evidence = pool.submit(driver.run, lambda: "evidence")
+        while engine.state.waiting < 1:
+            pass
+        pool.submit(engine.close, 60)
+        busy.result()
+        assert evidence.result() == "evidence"
+    with pytest.raises(CancelledError, match="closing"):
+        driver.run(lambda: "too late")
