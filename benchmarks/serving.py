@@ -108,7 +108,7 @@ def make_talks(model: VideoLLM, folder: Path, count: int) -> list[Talk]:
 @contextmanager
 def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Runs the server in a process of its own."""
-    command = [sys.executable, "-m", "videollm", "serve", "--port", "0", "--no-cache"]
+    command = [sys.executable, "-m", "videollm", "serve", "--port", "0", "--no-cache", "--forget"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         url = next(found[0] for line in process.stderr if (found := re.findall(r"http://\S+/", line)))

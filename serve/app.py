@@ -1,4 +1,4 @@
-"""The program behind ``videollm serve``: takes the port, loads the model, builds the page and runs the server."""
+"""The program behind ``videollm serve``: takes the port, loads the models, builds the page and runs the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,69 +21,63 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from videollm.checkpoints import ModelDirectory
-
-    from .service import ChatService
+    from .ending import GentleServer
+    from .loading import FoundModel
 
 # More than a page opens at a time, and less than the system has sockets.
 _CONNECTIONS = 500
+# Seconds for the last bytes of answers that are complete, while pages hold their connections open.
+_LAST_BYTES_S = 2
+_CUT_SHORT = 1
 
-# Below this many parameters several threads of a matrix product wait for one another longer than they help, and keep
-# the cores from the threads that read and answer: 2.8 instead of 1.9 times the answers of one client, for forty.
-_SMALL_MODEL = 100_000_000
 
-
-def run(model: str, loading: Mapping[str, Any], options: ServerOptions) -> None:
-    """Serves the page until interrupted.
+def run(models: Sequence[str], loading: Mapping[str, Any], options: ServerOptions) -> None:
+    """Serves the page until interrupted; where a second signal cut answers off, the process ends here with 1.
 
     Args:
-        model: What ``load_model`` takes.
-        loading: Its keyword options.
+        models: What ``load_model`` takes, for each model.
+        loading: Its keyword options, for all of them.
         options: Where and how to serve.
 
     Raises:
-        VideoLLMError: The port cannot be taken or the model cannot be loaded.
+        VideoLLMError: The port cannot be taken, a model cannot be loaded, or the data directory cannot be used.
     """
-    from videollm.checkpoints import find_model
+    from .loading import find_models
 
-    from .examples import prepare_examples
-    from .site import build_site
-    from .store.store import Store
-    from .sweeping import sweeping
-
+    # SIGTERM's default action would leave the uploads behind; as an exit it unwinds like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # What can be wrong quickly is found out first: a taken port after a minute of loading would be a minute lost.
-    found = find_model(model)
+    found = find_models(models)
     with (
         take_port(options.site.host, options.port) as listener,
-        tempfile.TemporaryDirectory(prefix="videollm-") as passing,
+        # A thread that was cut off may still write there.
+        tempfile.TemporaryDirectory(prefix="videollm-", ignore_cleanup_errors=True) as passing,
     ):
         _keep_to_this_machine(passing)
-        data = options.data or Path(passing) / "data"
-        with Store(data, retention_s=options.keep_hours * 3600) as store, sweeping(store.uploads):
-            print(f"loading {model} …", file=sys.stderr)
-            service = _load_service(found, loading, options.cache)
-            site = build_site(service, store, data, options.site, prepare_examples())
-            try:
-                _serve(site, listener, options)
-            finally:
-                service.close()
+        server = _load_and_serve(found, loading, options, listener, Path(passing) / "data")
+    _leave(server)
 
 
-def _load_service(found: ModelDirectory, loading: Mapping[str, Any], cache: bool) -> ChatService:
-    import torch
+def _load_and_serve(
+    found: Sequence[FoundModel],
+    loading: Mapping[str, Any],
+    options: ServerOptions,
+    listener: socket.socket,
+    passing: Path,
+) -> GentleServer:
+    from .ending import Ending, GentleServer
+    from .keeping import keeping
+    from .loading import load_models
+    from .site import build_site
+    from .sweeping import sweeping
+    from .ui.examples import prepare_examples
 
-    from videollm import load_model
-    from videollm.encodings.places import open_cache
-    from videollm.video import warm_up
-
-    from .service import ChatService, card_summary
-
-    warm_up()
-    model = load_model(found.name, **loading)
-    if model.device.type == "cpu" and model.num_parameters() < _SMALL_MODEL:
-        torch.set_num_threads(1)
-    title = (found.adapter or found.base).resolve().name
-    return ChatService(model, title, card_summary(found.base), cache=open_cache() if cache else None)
+    with keeping(options, passing) as kept, sweeping(kept.store.uploads):
+        served, ending = load_models(found, loading, keeps_encoded=options.cache), Ending()
+        site = build_site(served, kept.store, kept.directory, options.site, prepare_examples(), ending)
+        server = GentleServer(_server_config(site), served, ending, options.grace_s)
+        _serve(server, listener, options)
+    return server
 
 
 def take_port(host: str, port: int) -> socket.socket:
@@ -97,7 +91,10 @@ def take_port(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with ExitStack() as on_failure:
-            listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener = on_failure.enter_context(
+                # With the protocol named, asyncio turns off waiting for more bytes: 40 ms on every answer.
+                socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            )
             # A server that has just ended leaves its port waiting; only one that still listens may stand in the way.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
@@ -117,18 +114,26 @@ def _keep_to_this_machine(passing: str) -> None:
     os.environ["GRADIO_TEMP_DIR"] = passing
 
 
-def _serve(app: ASGIApp, listener: socket.socket, options: ServerOptions) -> None:
-    import uvicorn
-
-    # SIGTERM's default action would leave the uploads behind; as an exit it unwinds like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def _serve(server: GentleServer, listener: socket.socket, options: ServerOptions) -> None:
     url = _address(listener, options.site.host)
     # The socket listens already, so a browser that comes before the server has started merely waits for it.
     print(f"ready: {url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
     if options.open_browser:
         webbrowser.open(url)
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(_server_config(app)).run(sockets=[listener])
+        server.run(sockets=[listener])
+    for signal_ in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # what is left to do is short, and must not stay half done
+        signal.signal(signal_, signal.SIG_IGN)
+
+
+def _leave(server: GentleServer) -> None:
+    """Ends the process where threads still read or write for nobody: some would keep it for minutes."""
+    if not server.was_quiet:
+        sys.stderr.flush()
+        os._exit(_CUT_SHORT if server.was_cut_short else 0)
 
 
 def _server_config(app: ASGIApp) -> uvicorn.Config:
@@ -138,7 +143,7 @@ def _server_config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="warning",
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=_LAST_BYTES_S,
         proxy_headers=False,
         server_header=False,
         limit_concurrency=_CONNECTIONS,

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from videollm.commands.options import Debug, Device, DeviceMap, Dtype, LoadIn4bit, LoadIn8bit, Model
+from videollm.commands.options import Debug, Device, DeviceMap, Dtype, LoadIn4bit, LoadIn8bit
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
 Examples:
   videollm serve --open
-  videollm serve --port 8000 --model runs/mine/final"""
+  videollm serve --port 8000 --model pocket --model runs/mine/final"""
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,17 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    model: Model = "pocket",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="M",
+            help="'pocket' (built in), a checkpoint or adapter directory, or a published model; several may be "
+            "given, the first answers where nobody chooses.",
+            show_default="pocket",
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in: set a password then.")
     ] = "127.0.0.1",
@@ -54,9 +64,18 @@ def serve(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Directory of uploads that outlast the server; by default they go when it ends."),
+        typer.Option(
+            help="Directory of what is kept: conversations, uploads, and what tells whose they are.",
+            show_default="$VIDEOLLM_DATA or ~/.local/share/videollm/serve",
+        ),
     ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Keep nothing: all that goes when the server ends.")
+    ] = False,
     keep_hours: Annotated[float, typer.Option(min=0.01, help="Hours until an upload is removed.")] = 24.0,
+    grace_s: Annotated[
+        float, typer.Option(min=0, help="Seconds that answers may take to come to their end at a signal.")
+    ] = 10.0,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep encoded videos in memory only.")] = False,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser once it is ready.")
@@ -78,4 +97,14 @@ def serve(
     site = SiteOptions(
         host, tuple(allow_host or ()), password, api_keys, tuple(fetch_from or ()), max_file_mb
     )
-    run(model, loading, ServerOptions(site, port, open_browser, data, keep_hours, not no_cache))
+    options = ServerOptions(
+        site,
+        port,
+        open_browser=open_browser,
+        data=data,
+        forget=forget,
+        keep_hours=keep_hours,
+        grace_s=grace_s,
+        cache=not no_cache,
+    )
+    run(model or ["pocket"], loading, options)

@@ -39,18 +39,29 @@ class ServerOptions:
         site: Who may come in, and with how much.
         port: Port to listen on; 0 takes any free one.
         open_browser: Whether to open the page in the browser once it is ready.
-        data: Directory of what is kept from run to run: uploads and the secret that cookies are signed with; ``None``
-            for one that goes when the server ends.
+        data: Directory of what is kept from run to run: conversations, uploads, and the secret that cookies are signed
+            with; ``None`` for the usual one.
+        forget: Whether all that goes when the server ends.
         keep_hours: Hours until an upload is removed.
+        grace_s: Seconds that answers may take to come to their end once the server is to end.
         cache: Whether encoded videos are kept on the disk as well.
+
+    Raises:
+        ConfigError: What is forgotten is to lie in a directory.
     """
 
     site: SiteOptions = SiteOptions()
     port: int = 7860
     open_browser: bool = False
     data: Path | None = None
+    forget: bool = False
     keep_hours: float = 24.0
+    grace_s: float = 10.0
     cache: bool = True
+
+    def __post_init__(self) -> None:
+        if self.forget and self.data is not None:
+            raise ConfigError("--forget keeps nothing, and --data says where it is kept: give one of the two")
 
 
 def read_password(path: Path) -> str:

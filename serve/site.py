@@ -14,9 +14,11 @@ from .api.descriptions import DESCRIPTIONS_PATH
 from .api.metrics import Readers
 from .api.openapi import Access
 from .api.routes import ApiSettings, add_api
-from .example_routes import example_router
+from .ending import EndGently, Ending
 from .options import SiteOptions
-from .page_owners import PageOwners
+from .ui.conversation_routes import conversation_router
+from .ui.example_routes import example_router
+from .ui.page_owners import PageOwners
 from .web.bodies import BodyLimits
 from .web.door import DoorSettings, build_door
 from .web.errors import add_error_handlers
@@ -30,9 +32,9 @@ from .web.uploads import FORM_BYTES, UPLOAD_PATH
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from .examples import ExampleClip
-    from .service import ChatService
+    from .service.models import Models
     from .store.store import Store
+    from .ui.examples import ExampleClip
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MEGABYTE = 1_000_000
@@ -45,20 +47,22 @@ _EVENT_BYTES = 1_000_000
 
 
 def build_site(
-    service: ChatService,
+    models: Models,
     store: Store,
     directory: Path,
     options: SiteOptions,
     examples: Sequence[ExampleClip] = (),
+    ending: Ending | None = None,
 ) -> ASGIApp:
     """Returns the application: the page at ``/``, the API at ``/v1``, ``/media``, ``/metrics`` and ``/healthz``.
 
     Args:
-        service: What answers.
+        models: What answers; the first does where nobody chooses.
         store: Where uploads are kept.
         directory: Where the server's secret lies.
         options: Who may come in.
         examples: Clips that load on a click.
+        ending: Whether the server is ending; ``None`` where it never does gently.
 
     Raises:
         ConfigError: The secret or the file of keys is not what it should be.
@@ -78,7 +82,9 @@ def build_site(
     )
     access = Access(keys is not None, None if options.password is None else _login_cookie(secret))
     api = ApiSettings(counts, access, _readers(options))
-    return build_door(CountRequests(_application(service, store, options, examples, api), counts), settings)
+    app = _application(models, store, options, examples, api)
+    app = EndGently(app, ending or Ending(), frozenset({_CHAT_PATH, DESCRIPTIONS_PATH}))
+    return build_door(CountRequests(app, counts), settings)
 
 
 def _login_cookie(secret: bytes) -> str:
@@ -106,15 +112,18 @@ def _body_limits(file_bytes: int) -> BodyLimits:
 
 
 def _application(
-    service: ChatService,
+    models: Models,
     store: Store,
     options: SiteOptions,
     examples: Sequence[ExampleClip],
     api: ApiSettings,
-) -> FastAPI:
+) -> ASGIApp:
     import gradio as gr
 
-    from .ui import PAGE_STYLE, build_ui
+    from .service.shelf import Shelf
+    from .ui.assets import PAGE_STYLE
+    from .ui.brought import PageFiles
+    from .ui.page import build_ui
 
     app = FastAPI(title="VideoLLM", docs_url=None, redoc_url=None, openapi_url=None)
     add_error_handlers(app)
@@ -122,11 +131,14 @@ def _application(
     file_bytes = options.max_file_mb * _MEGABYTE
     policy = FetchPolicy(enabled=bool(options.fetch_from), hosts=options.fetch_from, max_bytes=file_bytes)
     quotas = Quotas(file_bytes=file_bytes)
-    add_api(app, service, store.uploads, policy, quotas, api)
+    add_api(app, models, store.uploads, policy, quotas, api)
     app.include_router(example_router(examples, store.uploads, quotas))
+    shelf = Shelf(store.conversations)
+    files = PageFiles(store, shelf)
+    app.include_router(conversation_router(store.conversations, files.remove))
     return gr.mount_gradio_app(
         app,
-        build_ui(service, store.uploads, file_bytes, examples),
+        build_ui(models, shelf, files, file_bytes, examples),
         path="/",
         footer_links=[],
         run_history=False,

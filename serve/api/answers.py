@@ -10,9 +10,6 @@ from typing import Any
 
 from videollm.values import Answer, Usage
 
-# A stopped answer went to somebody who has left; the API has no name for it.
-_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
-
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -34,7 +31,7 @@ class Completion:
         choice = {
             "index": 0,
             "message": message,
-            "finish_reason": _REASONS[answer.finish_reason],
+            "finish_reason": answer.finish_reason,
             "logprobs": None,
         }
         return {
@@ -54,7 +51,7 @@ class Completion:
 
     def end(self, answer: Answer) -> dict[str, Any]:
         """Returns the chunk that says why the answer ended."""
-        return {**self._chunk({}, _REASONS[answer.finish_reason]), "videollm": extension_of(answer)}
+        return {**self._chunk({}, answer.finish_reason), "videollm": extension_of(answer)}
 
     def cost(self, answer: Answer) -> dict[str, Any]:
         """Returns the chunk that says what the answer cost."""

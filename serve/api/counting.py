@@ -17,8 +17,8 @@ from .exposition import Family, Sample, number
 _BUCKETS_S = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 # What met no route, as strangers' tries do, and files beside the page.
 _OTHER = "other"
-# Nginx's name for a request whose client left before there was an answer.
-_NOBODY_WAITED = 499
+#: Nginx's status of a request whose client left before there was an answer.
+NOBODY_WAITED = 499
 
 
 class RequestCounts:
@@ -75,7 +75,7 @@ class CountRequests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began_s, status = time.perf_counter(), _NOBODY_WAITED
+        began_s, status = time.perf_counter(), NOBODY_WAITED
 
         async def send_and_see(message: Message) -> None:
             nonlocal status

@@ -23,22 +23,23 @@ from videollm.errors import ConfigError
 from videollm.media import ReadOptions
 from videollm.values import Description, Event
 
-from ..describing import Described, Describing, DescriptionRun, TextReady, WindowRead
-from ..events import Waiting
+from ..service.describing import Described, Describing, DescriptionRun, TextReady, WindowRead
+from ..service.events import Waiting
 from ..web.errors import RequestError
 from ..web.owners import owner_of
 from ..web.storage import in_thread
 from .answers import seconds_of, usage_of
 from .media import MediaSources
-from .refusals import as_request_error, check_model
+from .refusals import as_request_error, find_service
 from .running import Run, Runs
 from .schemas import DescriptionRequest, Extension, Look
 from .streaming import comment_line, data_line, stream_of
 from .translating import WishedMedium
 
 if TYPE_CHECKING:
-    from ..programs import ProgramMedium
-    from ..service import ChatService
+    from ..service.models import Models
+    from ..service.programs import ProgramMedium
+    from ..service.service import ChatService
 
 DESCRIPTIONS_PATH = "/v1/descriptions"
 #: Content types of the formats that are texts.
@@ -47,32 +48,32 @@ TEXT_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "md": "text/mark
 _NOTHING_SAID = {"srt": "", "vtt": "WEBVTT\n", "md": ""}
 
 
-def descriptions_router(service: ChatService, sources: MediaSources, runs: Runs) -> APIRouter:
+def descriptions_router(models: Models, sources: MediaSources, runs: Runs) -> APIRouter:
     """Returns the route ``POST /v1/descriptions``."""
     router = APIRouter()
-    descriptions = _Descriptions(service, sources, runs)
+    descriptions = _Descriptions(models, sources, runs)
     router.add_api_route(DESCRIPTIONS_PATH, descriptions.describe, methods=["POST"], response_model=None)
     return router
 
 
 @dataclass(frozen=True, slots=True)
 class _Descriptions:
-    service: ChatService
+    served: Models
     sources: MediaSources
     runs: Runs
 
     async def describe(self, request: Request, wish: DescriptionRequest) -> Response:
         """Describes a video: what happens from when to when, and all of it in a few sentences."""
-        check_model(wish.model, self.service.name)
+        service = find_service(self.served, wish.model)
         if wish.stream and wish.format != "json":
             raise RequestError(
                 400, f"a stream is JSON, got the format {wish.format!r}", code="invalid", param="format"
             )
-        options, owner, reply = _options(wish), owner_of(request.scope), _Reply(self.service.name)
+        options, owner, reply = _options(wish), owner_of(request.scope), _Reply(service.name)
         wished = WishedMedium(wish.video, Look(), "video")
         async with AsyncExitStack() as stack:
             (medium,) = await stack.enter_async_context(self.sources.files(owner, [wished], Extension()))
-            run = self.runs.begin(self._begun(owner, medium, options))
+            run = self.runs.begin(_begun(service, owner, medium, options))
             stack.callback(run.stop)
             if wish.stream:
                 return stream_of(_lines(run, reply), stack.pop_all())
@@ -83,11 +84,14 @@ class _Descriptions:
             text = await in_thread(_text, wish, medium, last.description)
             return Response(text, media_type=f"{TEXT_TYPES[wish.format]}; charset=utf-8")
 
-    def _begun(self, owner: str, medium: ProgramMedium, options: DescribeOptions) -> DescriptionRun:
-        try:
-            return self.service.describe(owner, medium, options)
-        except ConfigError as error:
-            raise as_request_error(error) from error
+
+def _begun(
+    service: ChatService, owner: str, medium: ProgramMedium, options: DescribeOptions
+) -> DescriptionRun:
+    try:
+        return service.describe(owner, medium, options)
+    except ConfigError as error:
+        raise as_request_error(error) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,9 @@ def text_of(families: Iterable[Family]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def one(name: str, kind: str, told: str, value: float) -> Family:
+def one(name: str, kind: str, told: str, value: float, labels: Mapping[str, str] = _NO_LABELS) -> Family:
     """Returns a family of one number."""
-    return Family(name, kind, told, [Sample(value, {})])
+    return Family(name, kind, told, [Sample(value, labels)])
 
 
 def number(value: float) -> str:

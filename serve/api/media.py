@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from videollm.errors import ConfigError, DataError
 from videollm.media import ReadOptions
 
-from ..programs import ProgramMedium
+from ..service.programs import ProgramMedium
 from ..web.errors import RequestError
 from ..web.fetching import FetchError, FetchPolicy, decode_data_url, fetch
 from ..web.incoming import IncomingFile

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,8 @@ from ..web.storage import in_thread
 from .exposition import CONTENT_TYPE, Family, Sample, one, text_of
 
 if TYPE_CHECKING:
-    from ..service import ChatService
+    from ..service.models import Models
+    from ..service.service import ChatService
     from ..store.uploads import Uploads
     from .counting import RequestCounts
     from .running import Runs
@@ -29,7 +31,7 @@ Readers = Literal["all", "keys", "none"]
 
 
 def metrics_router(
-    service: ChatService,
+    models: Models,
     uploads: Uploads,
     counts: RequestCounts,
     runs: Mapping[str, Runs],
@@ -38,7 +40,7 @@ def metrics_router(
     """Returns the route ``GET /metrics``.
 
     Args:
-        service: What answers.
+        models: What answers.
         uploads: What was brought.
         counts: What was counted of requests.
         runs: What runs for programs, by what it is.
@@ -56,7 +58,7 @@ def metrics_router(
         if readers == "none":
             raise RequestError(403, "for others than this machine, metrics need a password or API keys")
         kept = await in_thread(_uploads, uploads)
-        found = text_of([*counts.families(), _at_work(runs), *_of_service(service), *kept, *_of_process()])
+        found = text_of([*counts.families(), _at_work(runs), *_of_models(models), *kept, *_of_process()])
         return Response(found, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 
     router = APIRouter()
@@ -69,17 +71,27 @@ def _at_work(runs: Mapping[str, Runs]) -> Family:
     return Family("videollm_requests_at_work", "gauge", "Requests of programs that run or wait.", samples)
 
 
+def _of_models(models: Models) -> list[Family]:
+    alike = zip(*map(_of_service, models), strict=True)
+    return [
+        *(replace(same[0], samples=[sample for of in same for sample in of.samples]) for same in alike),
+        one("videollm_encoded_bytes", "gauge", "Bytes of encoded media kept in memory.", models.memory_bytes),
+    ]
+
+
 def _of_service(service: ChatService) -> list[Family]:
     state, encoded = service.engine.state, service.encoded
-    return [
-        one("videollm_questions_running", "gauge", "Answers that are being written.", state.running),
-        one("videollm_questions_waiting", "gauge", "Pieces of work that wait.", state.waiting),
-        one("videollm_kv_bytes", "gauge", "Bytes of keys and values of what runs.", state.kv_bytes),
-        one("videollm_answers_total", "counter", "Answers that have ended.", state.answers),
-        one("videollm_answer_tokens_total", "counter", "Tokens written in answers.", state.tokens),
-        one("videollm_encoded_hits_total", "counter", "Encoded media that were kept.", encoded.hits),
-        one("videollm_encoded_misses_total", "counter", "Encoded media that were not.", encoded.misses),
+    told = [
+        ("videollm_questions_running", "gauge", "Answers that are being written.", state.running),
+        ("videollm_questions_waiting", "gauge", "Pieces of work that wait.", state.waiting),
+        ("videollm_kv_bytes", "gauge", "Bytes of keys and values of what runs.", state.kv_bytes),
+        ("videollm_prefix_bytes", "gauge", "Bytes of those kept for a next question.", service.prefix_bytes),
+        ("videollm_answers_total", "counter", "Answers that have ended.", state.answers),
+        ("videollm_answer_tokens_total", "counter", "Tokens written in answers.", state.tokens),
+        ("videollm_encoded_hits_total", "counter", "Encoded media that were kept.", encoded.hits),
+        ("videollm_encoded_misses_total", "counter", "Encoded media that were not.", encoded.misses),
     ]
+    return [one(*numbers, {"model": service.name}) for numbers in told]
 
 
 def _uploads(uploads: Uploads) -> list[Family]:

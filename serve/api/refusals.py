@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from videollm.errors import (
     CancelledError,
     ConfigError,
     ContextOverflowError,
     DataError,
     UnreadableVideoError,
+    UnsupportedModelError,
     VideoLLMError,
 )
 
-from ..engine_waiting import BusyError
+from ..service.engine_waiting import BusyError
 from ..web.errors import RequestError
+
+if TYPE_CHECKING:
+    from ..service.models import Models
+    from ..service.service import ChatService
 
 _STATUS: dict[type[VideoLLMError], tuple[int, str]] = {
     BusyError: (429, "busy"),
@@ -32,12 +39,13 @@ def as_request_error(error: VideoLLMError) -> RequestError:
     return RequestError(status, str(error), code=code)
 
 
-def check_model(wished: str, served: str) -> None:
-    """Compares the model that a request names with the one that is served.
+def find_service(models: Models, wished: str) -> ChatService:
+    """Returns what answers with the model that a request names.
 
     Raises:
-        RequestError: It is another (404).
+        RequestError: It is none that is served (404).
     """
-    if wished != served:
-        message = f"there is no model {wished!r} here: {served!r} is served"
-        raise RequestError(404, message, code="model_not_found", param="model")
+    try:
+        return models[wished]
+    except UnsupportedModelError as error:
+        raise RequestError(404, str(error), code="model_not_found", param="model") from None

@@ -211,4 +211,5 @@ class Health(_Reply):
     """Whether the server answers."""
 
     status: Literal["ok"]
-    model: str
+    model: str = Field(description="The model that answers where nobody has chosen.")
+    models: list[str] = Field(description="All models that answer.")

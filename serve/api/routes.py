@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 
@@ -19,7 +19,7 @@ from .running import Runs
 from .validation import add_validation_handler
 
 if TYPE_CHECKING:
-    from ..service import ChatService
+    from ..service.models import Models
     from ..store.uploads import Uploads
     from ..web.fetching import FetchPolicy
     from ..web.quotas import Quotas
@@ -47,7 +47,7 @@ class ApiSettings:
 
 def add_api(
     app: FastAPI,
-    service: ChatService,
+    models: Models,
     uploads: Uploads,
     policy: FetchPolicy,
     quotas: Quotas,
@@ -57,7 +57,7 @@ def add_api(
 
     Args:
         app: The application.
-        service: What answers.
+        models: What answers.
         uploads: What is brought.
         policy: What may be fetched from elsewhere.
         quotas: How much may be kept.
@@ -68,22 +68,22 @@ def add_api(
     descriptions = Runs(_DESCRIPTIONS, "descriptions are being written")
     runs = {"questions": questions, "descriptions": descriptions}
     routers = [
-        chat_router(service, sources, questions),
-        descriptions_router(service, sources, descriptions),
+        chat_router(models, sources, questions),
+        descriptions_router(models, sources, descriptions),
         upload_router(uploads, quotas),
         media_router(uploads),
-        metrics_router(service, uploads, settings.counts, runs, settings.readers),
-        _health_router(service),
+        metrics_router(models, uploads, settings.counts, runs, settings.readers),
+        _health_router(models),
     ]
     add_validation_handler(app)
     for router in [*routers, documents_router(routers, settings.access)]:
         app.include_router(router)
 
 
-def _health_router(service: ChatService) -> APIRouter:
-    async def healthz() -> dict[str, str]:
-        """Says that the server answers, and which model it has."""
-        return {"status": "ok", "model": service.name}
+def _health_router(models: Models) -> APIRouter:
+    async def healthz() -> dict[str, Any]:
+        """Says that the server answers, and which models it has."""
+        return {"status": "ok", "model": models.first.name, "models": models.names}
 
     router = APIRouter()
     router.add_api_route("/healthz", healthz, methods=["GET"])

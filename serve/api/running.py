@@ -13,6 +13,7 @@ from starlette.types import Receive
 from videollm.errors import VideoLLMError
 
 from ..web.errors import RequestError
+from .counting import NOBODY_WAITED
 from .refusals import as_request_error
 
 Event = TypeVar("Event")
@@ -92,7 +93,8 @@ class Run(Generic[Event]):
             receive: Of a request whose body has been read.
 
         Raises:
-            RequestError: What went wrong, if it is the request's fault or the server is busy.
+            RequestError: What went wrong, if it is the request's fault or the server is busy; also where the client
+                has left, which only those who count hear of.
         """
         watch = asyncio.create_task(self._stop_when_gone(receive))
         try:
@@ -100,7 +102,10 @@ class Run(Generic[Event]):
         except VideoLLMError as error:
             raise as_request_error(error) from error
         finally:
+            has_left = watch.done()
             watch.cancel()
+        if has_left:
+            raise RequestError(NOBODY_WAITED, "nobody waited for the answer")
         return events[-1]
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 store          a data directory that is held, opened and closed: :class:`.store.Store`
 conversations  conversations of owners: media, turns, titles
 uploads        files that owners brought, kept for a while; what a crash left behind is swept
+descriptions   what was found in uploads that were described
 export         a conversation as Markdown and as JSON
 values         what the store takes and gives; `rows` says how turns are written in columns
 database       the SQLite file: one connection, transactions, errors in one line

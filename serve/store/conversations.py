@@ -15,6 +15,11 @@ from .rows import TURN_COLUMNS, columns_of, title_of, to_json, turn_of
 from .uploads import find_upload
 from .values import Conversation, ConversationSummary, Medium, Turn
 
+_SUMMARIES = (
+    "SELECT id, title, (SELECT name FROM media WHERE conversation = number AND position = 0), updated_s, "
+    "(SELECT count(*) FROM turns WHERE conversation = number) FROM conversations"
+)
+
 
 class Conversations:
     """Conversations of all owners; any thread may use it.
@@ -68,11 +73,9 @@ class Conversations:
         """Returns the conversations of an owner, the one that changed last first."""
         with self._database.reading() as connection:
             found = connection.execute(
-                "SELECT id, title, updated_s, (SELECT count(*) FROM turns WHERE conversation = number) "
-                "FROM conversations WHERE owner = ? ORDER BY updated_s DESC, number DESC",
-                (owner,),
+                f"{_SUMMARIES} WHERE owner = ? ORDER BY updated_s DESC, number DESC", (owner,)
             )
-            return tuple(ConversationSummary(*row) for row in found)
+            return tuple(_summary(row) for row in found)
 
     def get(self, owner: str, id: str) -> Conversation:
         """Returns a conversation with its media and turns."""
@@ -82,7 +85,7 @@ class Conversations:
                 "SELECT title, model, created_s, updated_s FROM conversations WHERE number = ?", (number,)
             ).fetchone()
             media = connection.execute(
-                "SELECT uploads.id, media.name, options FROM media "
+                "SELECT uploads.id, media.name, options, turn FROM media "
                 "LEFT JOIN uploads ON uploads.number = media.upload WHERE conversation = ? ORDER BY position",
                 (number,),
             ).fetchall()
@@ -91,16 +94,24 @@ class Conversations:
             ).fetchall()
         return Conversation(
             id,
-            title,
+            title or title_of(media[0][1] if media else ""),
             model,
             created_s,
             updated_s,
-            media=tuple(Medium(upload, name, json.loads(options)) for upload, name, options in media),
+            media=tuple(
+                Medium(upload, name, json.loads(options), turn) for upload, name, options, turn in media
+            ),
             turns=tuple(turn_of(row) for row in turns),
         )
 
-    def rename(self, owner: str, id: str, title: str) -> None:
-        """Gives a conversation a title; an empty one gives it back the one that its first question makes."""
+    def rename(self, owner: str, id: str, title: str) -> ConversationSummary:
+        """Gives a conversation a title, and returns how it stands in the list now.
+
+        Args:
+            owner: Whose conversation it is.
+            id: The conversation.
+            title: The title; an empty one gives back the one that it had by itself.
+        """
         title = title_of(title)
         with self._database.writing() as connection:
             number = _find(connection, owner, id)
@@ -109,12 +120,29 @@ class Conversations:
                 (title, bool(title), number),
             )
             _entitle(connection, number)
+            return _summary(connection.execute(f"{_SUMMARIES} WHERE number = ?", (number,)).fetchone())
 
     def delete(self, owner: str, id: str) -> None:
         """Removes a conversation; uploads that it is about stay."""
         with self._database.writing() as connection:
             number = _find(connection, owner, id)
             connection.execute("DELETE FROM conversations WHERE number = ?", (number,))
+
+    def delete_all(self, owner: str) -> int:
+        """Removes all conversations of an owner, and returns how many there were; uploads stay."""
+        with self._database.writing() as connection:
+            return connection.execute("DELETE FROM conversations WHERE owner = ?", (owner,)).rowcount
+
+    def uploads_of(self, owner: str) -> set[str]:
+        """Returns the ids of the uploads that an owner's conversations are about."""
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT uploads.id FROM conversations "
+                "JOIN media ON media.conversation = conversations.number "
+                "JOIN uploads ON uploads.number = media.upload WHERE conversations.owner = ?",
+                (owner,),
+            )
+            return {id for (id,) in found}
 
     def add_medium(self, owner: str, id: str, upload: str, options: dict[str, Any]) -> Medium:
         """Adds a video or image behind those that are there.
@@ -126,7 +154,7 @@ class Conversations:
             options: How it is read, as plain JSON types.
 
         Returns:
-            The medium, with the upload's name.
+            The medium, with the upload's name and how many turns came before it.
 
         Raises:
             NotFoundError: The owner has no such upload.
@@ -134,12 +162,13 @@ class Conversations:
         with self._changing(owner, id) as (connection, number, _):
             name = find_upload(connection, owner, upload).name
             position = _count(connection, "media WHERE conversation = ?", number)
+            turn = _turns(connection, number)
             connection.execute(
-                "INSERT INTO media (conversation, position, upload, name, options) "
-                "VALUES (?, ?, (SELECT number FROM uploads WHERE id = ?), ?, ?)",
-                (number, position, upload, name, to_json(options)),
+                "INSERT INTO media (conversation, position, upload, name, options, turn) "
+                "VALUES (?, ?, (SELECT number FROM uploads WHERE id = ?), ?, ?, ?)",
+                (number, position, upload, name, to_json(options), turn),
             )
-        return Medium(upload, name, options)
+        return Medium(upload, name, options, turn)
 
     def set_options(self, owner: str, id: str, position: int, options: dict[str, Any]) -> None:
         """Notes that a medium is read otherwise from now on.
@@ -213,7 +242,7 @@ class Conversations:
             _entitle(connection, number)
 
     def truncate(self, owner: str, id: str, position: int) -> None:
-        """Takes a turn back, and all that came after it.
+        """Takes a turn back, and all that came after it; media that did now stand before the next question.
 
         Args:
             owner: Whose conversation it is.
@@ -230,6 +259,9 @@ class Conversations:
             connection.execute(
                 "DELETE FROM turns WHERE conversation = ? AND position >= ?", (number, position)
             )
+            connection.execute(
+                "UPDATE media SET turn = ? WHERE conversation = ? AND turn > ?", (position, number, position)
+            )
             _entitle(connection, number)
 
     @contextmanager
@@ -240,6 +272,11 @@ class Conversations:
             number = _find(connection, owner, id)
             yield connection, number, now_s
             connection.execute("UPDATE conversations SET updated_s = ? WHERE number = ?", (now_s, number))
+
+
+def _summary(row: tuple[Any, ...]) -> ConversationSummary:
+    id, title, medium, updated_s, turns = row
+    return ConversationSummary(id, title or title_of(medium or ""), updated_s, turns)
 
 
 def _find(connection: sqlite3.Connection, owner: str, id: str) -> int:

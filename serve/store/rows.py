@@ -44,7 +44,7 @@ def title_of(text: str) -> str:
     return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1].rstrip() + "…"
 
 
-def to_json(value: Any) -> str:
-    """Returns a value of plain JSON types as text."""
+def to_json(value: Any, sort_keys: bool = False) -> str:
+    """Returns a value of plain JSON types as text; with sorted keys, equal ones as the same text."""
     # Not as ASCII: that would let halves of characters through, which no text may hold.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)

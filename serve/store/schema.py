@@ -62,8 +62,21 @@ CREATE TABLE turns (
 );
 """
 
+# A description is of an upload, whatever conversation it was asked for in, and goes with it.
+_SECOND = """
+ALTER TABLE media ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE descriptions (
+    number INTEGER PRIMARY KEY,
+    upload INTEGER NOT NULL REFERENCES uploads (number) ON DELETE CASCADE,
+    wish TEXT NOT NULL,          -- a JSON object, keys in order
+    description TEXT NOT NULL,   -- a JSON object
+    created_s REAL NOT NULL,
+    UNIQUE (upload, wish)
+);
+"""
+
 #: Step ``n`` (from 0) makes format ``n + 1`` of format ``n``; steps that were once released never change.
-STEPS: tuple[str, ...] = (_FIRST,)
+STEPS: tuple[str, ...] = (_FIRST, _SECOND)
 
 
 def check_format(connection: sqlite3.Connection, path: Path, steps: Sequence[str] = STEPS) -> None:

@@ -14,6 +14,7 @@ from videollm.errors import ConfigError, OutputError
 
 from .conversations import Conversations
 from .database import Database
+from .descriptions import Descriptions
 from .uploads import Uploads
 
 NAME = "store.sqlite"
@@ -35,6 +36,7 @@ class Store:
     Attributes:
         conversations: The conversations.
         uploads: The uploads.
+        descriptions: Descriptions of uploads.
 
     Raises:
         ConfigError: Another server holds the directory, what lies there is not ours or of a newer version, or others
@@ -58,6 +60,7 @@ class Store:
             opened.callback(database.close)
             self.conversations = Conversations(database, most_conversations, most_turns, clock)
             self.uploads = Uploads(database, directory, retention_s, clock)
+            self.descriptions = Descriptions(database, clock)
             self._opened = opened.pop_all()
 
     def close(self) -> None:

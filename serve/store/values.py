@@ -58,16 +58,33 @@ class Medium:
         upload: Id of the upload; ``None`` once that was deleted or has expired.
         name: Its name, which stays.
         options: How it is read, as plain JSON types.
+        turn: How many turns came before it, of any kind.
     """
 
     upload: str | None
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+    turn: int = 0
 
     @property
     def gone(self) -> bool:
         """Whether there is nothing left to look at."""
         return self.upload is None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDescription:
+    """What was found in an upload that was described.
+
+    Attributes:
+        wish: How it was to be described, as plain JSON types.
+        description: The description, as plain JSON types.
+        created_s: When it was kept, in seconds since 1970.
+    """
+
+    wish: dict[str, Any]
+    description: dict[str, Any]
+    created_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,8 @@ class ConversationSummary:
 
     Attributes:
         id: Its id, random.
-        title: Its first question, shortened, or what it was renamed to; empty before either.
+        title: What it was renamed to, or else its first question, or else the name of its first medium; shortened, and
+            empty where there is none of them.
         updated_s: When its media or turns last changed, in seconds since 1970.
         turns: How many turns it has.
     """

@@ -6,13 +6,14 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 from typer.testing import CliRunner
 
 from videollm.cli import app
+
+from ..forking import ForkedProgram
 
 FILES = 14
 
@@ -28,11 +29,6 @@ def library(tmp_path_factory, write_video):
     return folder
 
 
-def _hear_interrupts():
-    """Shells start what runs in the background deaf to interrupts, and that is inherited."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture(scope="module")
 def options(tiny_checkpoint):
     return ["--model", str(tiny_checkpoint), "--device", "cpu", "--max-new-tokens", "4"]
@@ -40,19 +36,8 @@ def options(tiny_checkpoint):
 
 @pytest.fixture(scope="module")
 def start(options):
-    """Starts the program as a process of its own; what it prints can be read from its pipes."""
-
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", "videollm", "describe", *map(str, arguments), *options],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=_hear_interrupts,
-        )
-
-    return start
+    """Starts the program in a process of its own; what it prints can be read from its pipes."""
+    return lambda *arguments: ForkedProgram("describe", *arguments, *options, pipes=True)
 
 
 @pytest.fixture(scope="module")

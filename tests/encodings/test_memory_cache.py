@@ -24,8 +24,10 @@ def test_the_memory_drops_what_was_used_least_recently(model: VideoLLM, clip_fil
     cache.put("c", media[1])
     assert cache.get("b") is None
     assert len(cache) <= 2
+    kept = [medium for medium in (cache.get(name) for name in "abc") if medium is not None]
+    assert cache.nbytes == sum(medium.nbytes for medium in kept) > 0
     cache.clear()
-    assert len(cache) == 0
+    assert (len(cache), cache.nbytes) == (0, 0)
 
 
 def test_what_is_larger_than_the_memory_is_not_kept(model: VideoLLM, clip_files: Clips) -> None:

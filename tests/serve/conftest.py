@@ -17,9 +17,9 @@ from videollm.model.modeling import VideoLLM
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.rendering import render_frame
 from videollm.synthetic.sampling import sample_clip
-from videollm_serve.events import BroughtFile
-from videollm_serve.service import ChatService
-from videollm_serve.session import ChatSession
+from videollm_serve.service.events import BroughtFile
+from videollm_serve.service.service import ChatService
+from videollm_serve.service.session import ChatSession
 
 T = TypeVar("T")
 

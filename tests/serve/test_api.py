@@ -12,13 +12,18 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import torch
 from starlette.types import ASGIApp
 
+from videollm import load_model
 from videollm.chat import VideoChat
+from videollm.encodings.cache import EncodedCache
+from videollm.encodings.memory import MemoryCache
 from videollm.media import ReadOptions, load_medium
 from videollm.model.modeling import VideoLLM
 from videollm_serve.options import SiteOptions
-from videollm_serve.service import ChatService
+from videollm_serve.service.models import Models
+from videollm_serve.service.service import ChatService
 from videollm_serve.site import build_site
 from videollm_serve.store.store import Store
 
@@ -28,22 +33,45 @@ QUESTION = "What happens in this video?"
 
 
 @pytest.fixture(scope="module")
-def service(tiny_model: VideoLLM) -> Iterator[ChatService]:
-    service = ChatService(tiny_model, "tiny", "It sees nothing.")
-    yield service
-    service.close(grace_s=0)
+def other_model(tiny_checkpoint: Path) -> VideoLLM:
+    """A model with other weights, those that see and those that write."""
+    model = load_model(tiny_checkpoint, device="cpu")
+    with torch.no_grad():
+        for part in (model.projector, model.language_model):
+            for weight in part.parameters():
+                weight.mul_(1.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: VideoLLM, other_model: VideoLLM) -> Iterator[Models]:
+    """Two models that share what is kept of videos."""
+    cache = EncodedCache(MemoryCache())
+    both = Models(
+        [
+            ChatService(tiny_model, "tiny", "It sees nothing.", cache=cache),
+            ChatService(other_model, "other", cache=cache),
+        ]
+    )
+    yield both
+    both.close(grace_s=0)
+
+
+@pytest.fixture(scope="module")
+def service(models: Models) -> ChatService:
+    return models["tiny"]
 
 
 @pytest.fixture(scope="module")
 def address(
-    service: ChatService,
+    models: Models,
     in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """Where a site is served by a real server."""
     data = tmp_path_factory.mktemp("data")
     with Store(data, retention_s=3600) as store:
-        site = in_event_loop(lambda: build_site(service, store, data, SiteOptions(max_file_mb=20)))
+        site = in_event_loop(lambda: build_site(models, store, data, SiteOptions(max_file_mb=20)))
         with serving(site, lifespan="auto") as port:
             yield f"http://127.0.0.1:{port}"
 
@@ -110,10 +138,33 @@ def test_openais_client_streams_the_same_answer_in_pieces(client: openai.OpenAI,
 
 
 def test_openais_client_lists_the_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["tiny"]
-    assert client.models.retrieve("tiny").id == "tiny"
+    assert [model.id for model in client.models.list()] == ["tiny", "other"]
+    assert [client.models.retrieve(name).id for name in ("tiny", "other")] == ["tiny", "other"]
     with pytest.raises(openai.NotFoundError, match="no model 'gpt'"):
         client.models.retrieve("gpt")
+
+
+def test_each_model_answers_as_it_does_alone_though_they_share_what_is_kept(
+    http: httpx.Client,
+    video: str,
+    models: Models,
+    tiny_model: VideoLLM,
+    other_model: VideoLLM,
+    clips: dict[str, Path],
+) -> None:
+    said = {}
+    for name, model in (("tiny", tiny_model), ("other", other_model)):
+        body = wish(asked(video), model=name)
+        first, again = (http.post("/v1/chat/completions", json=body).json() for _ in range(2))
+        said[name] = first["choices"][0]["message"]["content"]
+        assert said[name] == VideoChat(model, clips["one.mp4"]).ask(QUESTION, max_new_tokens=12).text
+        assert again["choices"] == first["choices"]
+        assert first["model"] == name
+    assert said["tiny"] != said["other"]
+    assert models["other"].encoded.misses == 2  # looked for once by its own key, and once more when encoded
+    assert models["other"].encoded.hits >= 1
+    assert models["tiny"].memory is models["other"].memory
+    assert models.memory_bytes == models["tiny"].memory.nbytes
 
 
 def test_a_conversation_that_goes_on_reads_only_what_is_new(
@@ -195,7 +246,7 @@ def test_an_owner_finds_nothing_of_anothers(address: str, video: str) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "told"),
     [
-        ({"model": "gpt"}, 404, "no model 'gpt' here: 'tiny' is served"),
+        ({"model": "gpt"}, 404, "no model 'gpt' here: 'tiny', 'other' are served"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "assistant", "content": "Yes."}]}, 400, "last message must be the user's"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "asks nothing"),

@@ -21,11 +21,12 @@ from videollm.describe.subtitle_files import srt, vtt
 from videollm.errors import CancelledError, ConfigError
 from videollm.media import ReadOptions
 from videollm.model.modeling import VideoLLM
-from videollm_serve.describing import Described, TextReady
-from videollm_serve.events import Waiting
 from videollm_serve.options import SiteOptions
-from videollm_serve.programs import ProgramMedium
-from videollm_serve.service import ChatService
+from videollm_serve.service.describing import Described, TextReady
+from videollm_serve.service.events import Waiting
+from videollm_serve.service.models import Models
+from videollm_serve.service.programs import ProgramMedium
+from videollm_serve.service.service import ChatService
 from videollm_serve.site import build_site
 from videollm_serve.store.store import Store
 
@@ -47,7 +48,7 @@ def http(
 ) -> Iterator[httpx.Client]:
     data = tmp_path_factory.mktemp("data")
     with Store(data, retention_s=3600) as store:
-        site = in_event_loop(lambda: build_site(service, store, data, SiteOptions(max_file_mb=1)))
+        site = in_event_loop(lambda: build_site(Models([service]), store, data, SiteOptions(max_file_mb=1)))
         with serving(site, lifespan="auto") as port, httpx.Client(timeout=120) as client:
             client.base_url = httpx.URL(f"http://127.0.0.1:{port}")
             client.get("/healthz")  # a visitor with a cookie, so that all paths are theirs
@@ -251,7 +252,9 @@ def numbers(http: httpx.Client) -> dict[str, float]:
     return found
 
 
-def test_metrics_count_what_is_asked(http: httpx.Client, video: str, clips: dict[str, Path]) -> None:
+def test_metrics_count_what_is_asked(
+    http: httpx.Client, video: str, clips: dict[str, Path], service: ChatService
+) -> None:
     def ask() -> None:
         content = [
             {"type": "video_url", "video_url": {"url": video}},
@@ -277,13 +280,15 @@ def test_metrics_count_what_is_asked(http: httpx.Client, video: str, clips: dict
     assert grown('videollm_requests_total{route="/v1/videos/{id}",method="GET",status="404"}') == 1
     assert grown(f"videollm_request_seconds_count{{{chat}}}") == 1
     assert grown(f"videollm_request_seconds_sum{{{chat}}}") > 0
-    assert grown("videollm_answer_tokens_total") == 5
-    assert grown("videollm_answers_total") == 1
-    assert grown("videollm_encoded_hits_total") >= 1
+    assert grown('videollm_answer_tokens_total{model="tiny"}') == 5
+    assert grown('videollm_answers_total{model="tiny"}') == 1
+    assert grown('videollm_encoded_hits_total{model="tiny"}') >= 1
+    assert after['videollm_prefix_bytes{model="tiny"}'] > 0
+    assert after["videollm_encoded_bytes"] == service.memory.nbytes > 0
     assert grown("videollm_uploads") == 1
     assert grown("videollm_upload_bytes") == clips["still.png"].stat().st_size
     assert after["process_resident_memory_bytes"] > 50e6
-    assert after["videollm_questions_running"] == 0
+    assert after['videollm_questions_running{model="tiny"}'] == 0
     buckets = [
         value for name, value in after.items() if name.startswith(f"videollm_request_seconds_bucket{{{chat}")
     ]

@@ -28,7 +28,8 @@ from videollm_serve.api.replies import (
     Video,
 )
 from videollm_serve.options import SiteOptions
-from videollm_serve.service import ChatService
+from videollm_serve.service.models import Models
+from videollm_serve.service.service import ChatService
 from videollm_serve.site import build_site
 from videollm_serve.store.store import Store
 
@@ -88,7 +89,7 @@ def site(
         data = tmp_path_factory.mktemp("data")
         with Store(data, retention_s=3600) as store:
             app = in_event_loop(
-                lambda: build_site(service, store, data, SiteOptions(max_file_mb=1, **options))
+                lambda: build_site(Models([service]), store, data, SiteOptions(max_file_mb=1, **options))
             )
             with serving(app, lifespan="auto") as port:
                 yield f"http://127.0.0.1:{port}"

@@ -16,11 +16,12 @@ from starlette.types import ASGIApp
 from videollm.errors import ConfigError
 from videollm.model.modeling import VideoLLM
 from videollm_serve.app import take_port
-from videollm_serve.examples import prepare_examples
 from videollm_serve.options import SiteOptions
-from videollm_serve.service import ChatService
+from videollm_serve.service.models import Models
+from videollm_serve.service.service import ChatService
 from videollm_serve.site import build_site
 from videollm_serve.store.store import Store
+from videollm_serve.ui.examples import prepare_examples
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +30,12 @@ def client(
     in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[TestClient]:
-    service, data = ChatService(tiny_model, "tiny"), tmp_path_factory.mktemp("data")
+    models, data = Models([ChatService(tiny_model, "tiny")]), tmp_path_factory.mktemp("data")
     with Store(data, retention_s=3600) as store:
         examples = prepare_examples(tmp_path_factory.mktemp("examples"), seeds=[42, 10])
-        site = in_event_loop(lambda: build_site(service, store, data, SiteOptions(max_file_mb=1), examples))
+        site = in_event_loop(lambda: build_site(models, store, data, SiteOptions(max_file_mb=1), examples))
         yield TestClient(site, base_url="http://127.0.0.1")
-    service.close(grace_s=0)
+    models.close(grace_s=0)
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
@@ -160,5 +161,5 @@ def test_nothing_can_be_called_past_the_page(client: TestClient) -> None:
     assert not config.get("space_id")
 
 
-def test_health_names_the_model(client: TestClient) -> None:
-    assert client.get("/healthz").json() == {"status": "ok", "model": "tiny"}
+def test_health_names_the_models(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok", "model": "tiny", "models": ["tiny"]}

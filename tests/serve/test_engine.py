@@ -15,9 +15,9 @@ from videollm.media import processor_of
 from videollm.model.batching import BatchGenerator
 from videollm.model.generation import PromptCache, stream_generate
 from videollm.values import GenerationSettings, Message
-from videollm_serve.driving import EngineDriver
-from videollm_serve.engine import Engine, EngineLimits
-from videollm_serve.engine_waiting import BusyError
+from videollm_serve.service.driving import EngineDriver
+from videollm_serve.service.engine import Engine, EngineLimits
+from videollm_serve.service.engine_waiting import BusyError
 
 
 @pytest.fixture(scope="module")

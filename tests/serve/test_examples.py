@@ -9,7 +9,7 @@ from PIL import Image
 
 from videollm.synthetic.sampling import sample_clip
 from videollm.video import probe
-from videollm_serve.examples import EXAMPLE_SEEDS, data_directory, prepare_examples
+from videollm_serve.ui.examples import EXAMPLE_SEEDS, data_directory, prepare_examples
 
 
 def test_an_example_is_rendered_once_and_found_afterwards(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videollm_serve.fair_queue import FairQueue
+from videollm_serve.service.fair_queue import FairQueue
 
 WORK = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=20)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,19 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from videollm_serve.brought import Listed, PageFiles
-from videollm_serve.conversation import Turn
-from videollm_serve.handlers import Handlers, end_session, messages
-from videollm_serve.service import ChatService
-from videollm_serve.session import ChatSession
+from videollm.values import Span
+from videollm_serve.service.models import Models
+from videollm_serve.service.service import ChatService
+from videollm_serve.service.session import ChatSession
+from videollm_serve.service.shelf import Shelf
 from videollm_serve.store.store import Store
 from videollm_serve.store.uploads import Uploads
-from videollm_serve.store.values import Upload
-from videollm_serve.widgets import LookControls, SamplingControls, Widgets
+from videollm_serve.store.values import Turn, Upload
+from videollm_serve.ui.brought import PageFiles
+from videollm_serve.ui.handlers import Handlers, end_session
+from videollm_serve.ui.signals import Listed
+from videollm_serve.ui.talk import messages, provenance, turn_of
+from videollm_serve.ui.widgets import LookControls, SamplingControls, Widgets
 
 LOOK = (None, 2.0, 8, "", "")
 SAMPLING = (0.0, 1.0, 10, "")
@@ -29,14 +34,19 @@ def build_page() -> Widgets:
     with gr.Blocks(analytics_enabled=False):
         return Widgets(
             session=gr.State(None),
+            about=gr.HTML(),
+            model=gr.Dropdown(),
             files=gr.Textbox(),
-            leaving=gr.Textbox(),
+            wanted=gr.Textbox(),
+            told=gr.Textbox(),
             players=gr.HTML(),
             strips=gr.HTML(),
+            look_now=gr.Button(),
             look=LookControls(gr.Slider(), gr.Slider(), gr.Slider(), gr.Textbox(), gr.Textbox()),
             receipt=gr.HTML(),
             sampling=SamplingControls(gr.Slider(), gr.Slider(), gr.Slider(), gr.Textbox()),
             chat=gr.Chatbot(),
+            provenance=gr.HTML(),
             usage=gr.HTML(),
             question=gr.Textbox(),
             retry=gr.Button(),
@@ -51,9 +61,14 @@ def page(in_event_loop: Callable[[Callable[[], Widgets]], Widgets]) -> Widgets:
 
 
 @pytest.fixture
-def uploads(tmp_path: Path) -> Iterator[Uploads]:
+def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "data", retention_s=3600) as store:
-        yield store.uploads
+        yield store
+
+
+@pytest.fixture
+def uploads(store: Store) -> Uploads:
+    return store.uploads
 
 
 Bring = Callable[..., Upload]
@@ -72,8 +87,9 @@ def bring(uploads: Uploads, clips: dict[str, Path]) -> Bring:
 
 
 @pytest.fixture
-def handlers(service: ChatService, uploads: Uploads, page: Widgets) -> Handlers:
-    return Handlers(service, PageFiles(uploads), page)
+def handlers(service: ChatService, store: Store, page: Widgets) -> Handlers:
+    shelf = Shelf(store.conversations)
+    return Handlers(Models([service]), shelf, PageFiles(store, shelf), page)
 
 
 @pytest.fixture
@@ -91,7 +107,7 @@ ME = asked_by("me")
 
 def left(final: dict[Any, Any], page: Widgets) -> dict[str, str]:
     """What the page is told to take off its list, with the line about each."""
-    return dict(json.loads(final[page.leaving])["files"])
+    return dict(json.loads(final[page.told]).get("leaving", {}))
 
 
 def shown(changes: Iterable[dict[Any, Any]]) -> dict[Any, Any]:
@@ -196,8 +212,10 @@ def test_a_session_of_somebody_else_is_not_entered(
         handlers.undo(stranger, session),
         handlers.clear(stranger, session, one.id),
     ]
+    with pytest.warns(UserWarning, match="no such conversation"):
+        told += handlers.turn_to(stranger, session, f"open {session.conversation_id}")
     handlers.stop(stranger, session)
-    assert handlers.receipt(stranger, session, *LOOK) == ""
+    assert handlers.receipt(stranger, session, *LOOK) == {page.receipt: ""}
     opened = [change.pop(page.session) for change in told if page.session in change]
     assert {each.owner for each in opened} == {"somebody"}
     assert "My question" not in repr(told)
@@ -229,7 +247,7 @@ def test_a_conversation_goes_on_about_a_file_that_has_expired(
     uploads.delete("me", one.id)
     final = shown(handlers.ask(ME, session, one.id, "What?", *LOOK, *SAMPLING))
     assert "8 frames" in final[page.usage]
-    assert page.leaving not in final
+    assert left(final, page) == {}
 
 
 def test_what_a_page_lists_is_read_whatever_it_is() -> None:
@@ -258,6 +276,80 @@ def test_undo_puts_the_question_back_into_the_box(
     assert page.question not in handlers.undo(ME, session), "nothing is left to take back"
 
 
+def test_an_earlier_question_is_edited_and_what_came_after_it_is_gone(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
+) -> None:
+    file = bring("one.mp4").id
+    for question in ("First?", "Second?", "Third?"):
+        list(handlers.ask(ME, session, file, question, *LOOK, *SAMPLING))
+    edited = gr.EditData(None, {"index": 2, "value": "Another?", "previous_value": "Second?"})
+    final = shown(handlers.edit(edited, ME, session, file, *LOOK, *SAMPLING))
+    asked = [message["content"] for message in final[page.chat] if message["role"] == "user"]
+    assert asked == ["First?", "Another?"]
+    assert [turn.question for turn in session.turns] == ["First?", "Another?"]
+    answer = gr.EditData(None, {"index": 1, "value": "I never said that", "previous_value": "x"})
+    list(handlers.edit(answer, ME, session, file, *LOOK, *SAMPLING))
+    assert [turn.question for turn in session.turns] == ["I never said that"]
+
+
+def test_a_kept_conversation_fills_the_page_and_a_new_one_empties_it(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring, store: Store
+) -> None:
+    upload = bring("one.mp4")
+    look = (5, 2.0, 3, "0.5", "")
+    before = shown(handlers.ask(ME, session, upload.id, "What?", *look, *SAMPLING))
+    told = json.loads(before[page.told])
+    empty = shown(handlers.turn_to(ME, session, "new 1"))
+    assert [empty[part] for part in (page.chat, page.players, page.strips)] == [[], "", ""]
+    assert json.loads(empty[page.told])["listed"] == []
+    assert json.loads(empty[page.told])["conversation"] is None
+    other = handlers.open(ME)
+    again = shown(handlers.turn_to(ME, other, f"open {told['conversation']} 2"))
+    for part in (page.chat, page.provenance, page.players, page.strips):
+        assert again[part] == before[part]
+    assert [again[control] for control in page.look] == list(look)
+    (listed,) = json.loads(again[page.told])["listed"]
+    assert (listed["id"], listed["name"]) == (upload.id, "one.mp4")
+    assert shown(handlers.load(ME, other, upload.id, *look)) == {page.session: other}
+
+
+def test_a_conversation_that_is_not_there_shows_an_empty_page_and_says_so(
+    handlers: Handlers, page: Widgets, session: ChatSession
+) -> None:
+    list(handlers.ask(ME, session, None, "What?", *LOOK, *SAMPLING))
+    with pytest.warns(UserWarning, match="no such conversation"):
+        final = shown(handlers.turn_to(ME, session, "open nothing-of-that-kind"))
+    assert final[page.chat] == []
+
+
+@pytest.mark.parametrize("wanted", ["open", "", None, "close it"])
+def test_a_page_that_wants_nothing_stays_as_it_is(
+    handlers: Handlers, page: Widgets, session: ChatSession, wanted: str | None
+) -> None:
+    list(handlers.ask(ME, session, None, "What?", *LOOK, *SAMPLING))
+    assert shown(handlers.turn_to(ME, session, wanted)) == {page.session: session}
+    assert len(session.turns) == 1
+
+
+def test_uploads_stay_while_a_kept_conversation_is_about_them(
+    handlers: Handlers, session: ChatSession, bring: Bring, uploads: Uploads
+) -> None:
+    asked, unasked = bring("one.mp4"), bring("two.mp4")
+    list(handlers.ask(ME, session, asked.id, "What?", *LOOK, *SAMPLING))
+    list(handlers.load(ME, session, f"{unasked.id} / {asked.id}", *LOOK))
+    assert {upload.id for upload in uploads.list("me")} == {asked.id, unasked.id}
+    list(handlers.load(ME, session, f" / {asked.id} {unasked.id}", *LOOK))
+    assert {upload.id for upload in uploads.list("me")} == {asked.id}
+
+
+def test_another_model_answers_from_the_next_question_on(
+    handlers: Handlers, page: Widgets, session: ChatSession, service: ChatService
+) -> None:
+    change = handlers.choose(ME, session, "tiny")
+    assert "tiny: " in change[page.about]
+    assert change[page.look.max_visual_tokens]["maximum"] == service.defaults.most_visual_tokens
+
+
 def test_clear_empties_every_part_of_the_page(
     handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
 ) -> None:
@@ -272,16 +364,17 @@ def test_clear_empties_every_part_of_the_page(
 
 
 def test_the_receipt_follows_the_settings_and_names_what_is_wrong_with_them(
-    handlers: Handlers, session: ChatSession, bring: Bring
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
 ) -> None:
     list(handlers.load(ME, session, bring("one.mp4").id, *LOOK))
-    assert "one.mp4: 3 frames, at most 5 visual tokens" in handlers.receipt(ME, session, 5, 2.0, 3, "", "")
-    assert "got &#x27;x&#x27;" in handlers.receipt(ME, session, 5, 2.0, 3, "x", "")
+    right = handlers.receipt(ME, session, 5, 2.0, 3, "", "")
+    assert "one.mp4: 3 frames, at most 5 visual tokens" in right[page.receipt]
+    assert "got &#x27;x&#x27;" in handlers.receipt(ME, session, 5, 2.0, 3, "x", "")[page.receipt]
 
 
 def test_a_page_whose_session_has_expired_gets_a_new_one(handlers: Handlers, page: Widgets) -> None:
     handlers.stop(ME, None)
-    assert handlers.receipt(ME, None, *LOOK) == ""
+    assert handlers.receipt(ME, None, *LOOK) == {page.receipt: ""}
     assert isinstance(handlers.clear(ME, None, None)[page.session], ChatSession)
     assert isinstance(handlers.undo(ME, None)[page.session], ChatSession)
     final = shown(handlers.ask(ME, None, None, "What?", *LOOK, *SAMPLING))
@@ -295,6 +388,18 @@ def test_a_session_that_ends_gives_up_its_work_and_its_media(
     end_session(None)
     end_session(session)
     assert session.views == ()
+
+
+def test_each_message_is_of_its_turn_and_each_answer_has_its_evidence() -> None:
+    turns = (
+        Turn(None, "x.mp4: empty", failed=True),
+        Turn("What?", "a star", remembered=True, evidence=(Span(1.0, 2.5, 0.7, 1), Span(0.0, 1.0, 0.2))),
+        Turn("And?"),
+        Turn("Why?", "so", remembered=True),
+    )
+    assert [turn_of(turns, message) for message in range(-1, 8)] == [-1, 0, 1, 1, 2, 3, 3, -1, -1]
+    spans = re.findall('data-spans="([^"]*)"', provenance(turns))
+    assert spans == ["", "1:1.000:2.500 0:0.000:1.000", ""]
 
 
 def test_messages_show_questions_answers_and_failures() -> None:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from videollm_serve.page_owners import PageOwners
+from videollm_serve.ui.page_owners import PageOwners
 
 
 class OwnerByHeader:

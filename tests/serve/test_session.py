@@ -14,9 +14,9 @@ from videollm.chat import VideoChat
 from videollm.checkpoints import load_model
 from videollm.media import ReadOptions, read_media
 from videollm.model.modeling import VideoLLM
-from videollm_serve.events import BroughtFile, Done, Event, Failed, Reading, TextPiece, VideoReady
-from videollm_serve.service import ChatService
-from videollm_serve.session import ChatSession
+from videollm_serve.service.events import BroughtFile, Done, Event, Failed, Reading, TextPiece, VideoReady
+from videollm_serve.service.service import ChatService
+from videollm_serve.service.session import ChatSession
 
 AS_IS = ReadOptions()
 QUESTION = "What happens in this video?"
@@ -88,7 +88,7 @@ def test_other_settings_look_again_and_the_conversation_goes_on(
 
 def test_sampling_settings_reach_the_model(session: ChatSession) -> None:
     texts = {seed: answer_of(ask(session, temperature=2.0, seed=seed)).answer.text for seed in (1, 2)}
-    session.clear()
+    session.forget()
     again = answer_of(ask(session, temperature=2.0, seed=1)).answer
     assert texts[1] != texts[2]
     assert again.text == texts[1]
@@ -169,7 +169,7 @@ def test_clear_while_reading_forgets_the_question_too(
 ) -> None:
     events = session.ask_about([brought["one.mp4"]], QUESTION, AS_IS)
     assert isinstance(next(events), Reading)
-    session.clear()
+    session.forget()
     assert list(events) == []
     assert session.turns == ()
 
@@ -194,7 +194,9 @@ def test_undo_takes_the_question_back_as_if_it_had_not_been_asked(
         ask(each)
     ask(session, "What is red?")
     assert session.undo() == "What is red?"
-    assert session.turns == other.turns
+    assert [(turn.question, turn.text) for turn in session.turns] == [
+        (turn.question, turn.text) for turn in other.turns
+    ]
     assert answer_of(ask(session, "And then?")).answer.text == answer_of(ask(other, "And then?")).answer.text
 
 
@@ -219,7 +221,7 @@ def test_clear_forgets_everything(
 ) -> None:
     list(session.set_media([brought["one.mp4"]], AS_IS))
     ask(session)
-    session.clear()
+    session.forget()
     assert (session.turns, session.views) == ((), ())
     fresh, cleared = answer_of(ask(service.open())).answer, answer_of(ask(session)).answer
     assert (cleared.text, cleared.usage.cached_tokens) == (fresh.text, 0)
@@ -228,7 +230,7 @@ def test_clear_forgets_everything(
 def test_what_still_runs_when_the_session_is_cleared_is_not_heard(session: ChatSession) -> None:
     events = session.ask(QUESTION, AS_IS, max_new_tokens=500)
     next(events)
-    session.clear()
+    session.forget()
     assert list(events) == []
     assert session.turns == ()
 

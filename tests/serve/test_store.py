@@ -181,6 +181,21 @@ def test_a_store_of_the_first_format_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_store_of_the_first_format_takes_what_that_format_did_not_know(tmp_path: Path) -> None:
+    write_first_format(tmp_path / "data")
+    with open_store(tmp_path / "data") as store:
+        assert [medium.turn for medium in store.conversations.get("ann", "B" * 22).media] == [0, 0]
+        assert store.descriptions.list("ann", "A" * 22) == ()
+        assert store.conversations.add_medium("ann", "B" * 22, "A" * 22, {}).turn == 2
+        store.descriptions.put("ann", "A" * 22, {"detail": "short"}, {"summary": "A star."})
+    with open_store(tmp_path / "data") as store:
+        assert [medium.turn for medium in store.conversations.get("ann", "B" * 22).media] == [0, 0, 2]
+        (kept,) = store.descriptions.list("ann", "A" * 22)
+        assert (kept.wish, kept.description) == ({"detail": "short"}, {"summary": "A star."})
+        store.uploads.delete("ann", "A" * 22)
+        assert [medium.gone for medium in store.conversations.get("ann", "B" * 22).media] == [True] * 3
+
+
 def test_an_old_store_becomes_like_a_new_one(tmp_path: Path) -> None:
     write_first_format(tmp_path / "old")
     for name in ("old", "new"):

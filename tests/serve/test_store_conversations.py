@@ -96,6 +96,63 @@ def test_the_title_is_the_first_question_until_a_person_gives_one(store: Store) 
     assert title() == "Where?"
 
 
+def test_a_conversation_without_a_question_is_called_after_its_first_medium(store: Store) -> None:
+    id = store.conversations.create("ann", "m")
+
+    def title() -> str:
+        (line,) = store.conversations.list("ann")
+        assert line.title == store.conversations.get("ann", id).title
+        return line.title
+
+    for name in ("my  holiday.mp4", "rain.mp4"):
+        store.conversations.add_medium("ann", id, upload := add_upload(store, "ann", name), {})
+    assert title() == "my holiday.mp4"
+    store.uploads.delete("ann", upload)
+    store.conversations.append("ann", id, Turn(None, "rain.mp4 cannot be read.", failed=True))
+    assert title() == "my holiday.mp4"
+    store.conversations.append("ann", id, Turn("Where?"))
+    assert title() == "Where?"
+    store.conversations.truncate("ann", id, 1)
+    assert title() == "my holiday.mp4"
+    assert store.conversations.rename("ann", id, "Sea") == store.conversations.list("ann")[0]
+    assert title() == "Sea"
+    assert store.conversations.rename("ann", id, "").title == title() == "my holiday.mp4"
+
+
+def test_the_name_of_a_medium_is_shortened_as_other_titles_are(store: Store) -> None:
+    id = store.conversations.create("ann", "m")
+    store.conversations.add_medium("ann", id, add_upload(store, "ann", "long " * 40), {})
+    (line,) = store.conversations.list("ann")
+    assert len(line.title) <= 80
+    assert line.title.endswith("long…")
+
+
+def test_a_medium_knows_how_many_turns_came_before_it(store: Store) -> None:
+    id = store.conversations.create("ann", "m")
+    other = store.conversations.create("ann", "m")
+    upload = add_upload(store, "ann")
+
+    def turns(id: str) -> list[int]:
+        return [medium.turn for medium in store.conversations.get("ann", id).media]
+
+    assert store.conversations.add_medium("ann", id, upload, {}).turn == 0
+    store.conversations.append("ann", id, Turn(None, "clip.mp4 cannot be read.", failed=True))
+    assert store.conversations.add_medium("ann", id, upload, {}).turn == 1
+    for question in "ab":
+        store.conversations.append("ann", id, Turn(question))
+        store.conversations.append("ann", other, Turn(question))
+        store.conversations.add_medium("ann", id, upload, {})
+    store.conversations.add_medium("ann", other, upload, {})
+    store.conversations.set_options("ann", id, 3, {"fps": 1.0})
+    assert (turns(id), turns(other)) == ([0, 1, 2, 3], [2])
+    store.conversations.truncate("ann", id, 2)
+    assert (turns(id), turns(other)) == ([0, 1, 2, 2], [2])
+    store.conversations.append("ann", id, Turn("B"))
+    assert turns(id) == [0, 1, 2, 2]
+    store.conversations.truncate("ann", id, 0)
+    assert (turns(id), turns(other)) == ([0, 0, 0, 0], [2])
+
+
 def test_a_turn_is_taken_back_with_all_that_came_after_it(store: Store) -> None:
     id = store.conversations.create("ann", "m")
     for question in "abcd":
@@ -169,6 +226,21 @@ def test_a_deleted_conversation_takes_its_turns_along_and_leaves_the_uploads(sto
     assert store.conversations.get("ann", again).turns == ()
     assert store.conversations.get("ann", again).media == ()
     assert store.uploads.get("ann", upload).id == upload
+
+
+def test_an_owner_deletes_all_conversations_at_once_and_those_of_others_stay(store: Store) -> None:
+    upload = add_upload(store, "ann")
+    for owner in ("ann", "ben", "ann"):
+        store.conversations.append(owner, store.conversations.create(owner, "m"), Turn(f"{owner} asks"))
+    for line in store.conversations.list("ann"):
+        store.conversations.add_medium("ann", line.id, upload, {})
+    assert store.conversations.delete_all("ann") == 2
+    assert store.conversations.list("ann") == ()
+    assert store.conversations.delete_all("ann") == 0
+    assert [line.title for line in store.conversations.list("ben")] == ["ben asks"]
+    assert store.uploads.get("ann", upload).id == upload
+    again = store.conversations.get("ann", store.conversations.create("ann", "m"))
+    assert (again.title, again.media, again.turns) == ("", (), ())
 
 
 def test_there_are_no_more_conversations_and_turns_than_may_be(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from markdown_it.token import Token
 
 from videollm.values import Span
 from videollm_serve.store.export import to_json, to_markdown
+from videollm_serve.store.store import Store
 from videollm_serve.store.values import Conversation, Medium, Turn
 
 NOON_S = 1_767_268_800.0  # 2026-01-01 12:00 UTC
@@ -97,6 +99,20 @@ def test_a_conversation_as_markdown() -> None:
         "## 2 · 2026-01-01 12:01 UTC\n\n> Who?\\\n> And where?\n\nA duck.\n\nOn a lake.\n\n*Stopped.*\n\n"
         "*Rests on:* 0:03–1:05 of medium 1, 0:00–0:01 of medium 2\n"
     )
+
+
+def test_an_untitled_conversation_is_headed_by_its_medium_or_by_what_it_is(tmp_path: Path) -> None:
+    with Store(tmp_path / "data", retention_s=60, clock=lambda: NOON_S) as store:
+        id = store.conversations.create("ann", "pocket")
+        nameless = store.conversations.get("ann", id)
+        (store.uploads.incoming / "new").write_bytes(b"x")
+        file = store.uploads.incoming / "new"
+        upload = store.uploads.add("ann", "# my_clip.mp4", "video/mp4", "video", 1, "00", file)
+        store.conversations.add_medium("ann", id, upload.id, {})
+        named = store.conversations.get("ann", id)
+    assert to_markdown(nameless).startswith("# Conversation\n")
+    assert to_markdown(named).startswith("# \\# my_clip.mp4\n")
+    assert [json.loads(to_json(one))["title"] for one in (nameless, named)] == ["", "# my_clip.mp4"]
 
 
 def test_a_conversation_as_json() -> None:

@@ -53,13 +53,19 @@ class Talk:
     updated_s: float
     number: int
     given_title: str = ""
-    media: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    media: list[Medium] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
 
     @property
     def title(self) -> str:
         questions = [turn.question for turn in self.turns if turn.question is not None]
-        return " ".join((self.given_title or "".join(questions[:1])).split())
+        names = [medium.name for medium in self.media]
+        titles = (" ".join(text.split()) for text in (self.given_title, *questions[:1], *names[:1]))
+        return next(filter(None, titles), "")
+
+
+def summary_of(talk: Talk) -> ConversationSummary:
+    return ConversationSummary(talk.id, talk.title, talk.updated_s, len(talk.turns))
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -105,9 +111,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        for owner in ("ann", "ben", "ann"):
+        for place, owner in enumerate(("ann", "ben", "ann")):
             self.create(owner, "pocket")
             self.bring(owner, "clip.mp4", b"moving")
+            self.append(owner, place, Turn("What happens?"))
+            self.add_medium(owner, place, place, {})
 
     @rule(owner=owners, model=texts)
     def create(self, owner: str, model: str) -> None:
@@ -125,8 +133,8 @@ class StoreMachine(RuleBasedStateMachine):
             with pytest.raises(NotFoundError):
                 self.store.conversations.rename(owner, id, title)
             return
-        self.store.conversations.rename(owner, id, title)
         talk.given_title = title.strip()
+        assert self.store.conversations.rename(owner, id, title) == summary_of(talk)
 
     @rule(owner=owners, place=picks)
     def delete(self, owner: str, place: int) -> None:
@@ -137,6 +145,13 @@ class StoreMachine(RuleBasedStateMachine):
             return
         self.store.conversations.delete(owner, id)
         del self.talks[id]
+
+    @rule(owner=owners)
+    def delete_all(self, owner: str) -> None:
+        own = self.talks_of(owner)
+        assert self.store.conversations.delete_all(owner) == len(own)
+        for talk in own:
+            del self.talks[talk.id]
 
     @rule(owner=owners, place=picks, turn=turns)
     def append(self, owner: str, place: int, turn: Turn) -> None:
@@ -174,6 +189,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         self.store.conversations.truncate(owner, id, position)
         del talk.turns[position:]
+        talk.media = [replace(medium, turn=min(medium.turn, position)) for medium in talk.media]
         talk.updated_s = self.now_s
 
     @rule(owner=owners, place=picks, upload_place=picks, options=options)
@@ -184,8 +200,9 @@ class StoreMachine(RuleBasedStateMachine):
             with pytest.raises(NotFoundError):
                 self.store.conversations.add_medium(owner, id, upload_id, options)
             return
-        self.store.conversations.add_medium(owner, id, upload_id, options)
-        talk.media.append((upload_id, upload[0].name, options))
+        medium = Medium(upload_id, upload[0].name, options, turn=len(talk.turns))
+        assert self.store.conversations.add_medium(owner, id, upload_id, options) == medium
+        talk.media.append(medium)
         talk.updated_s = self.now_s
 
     @rule(owner=owners, place=picks, position=st.integers(-1, 2), options=options)
@@ -197,7 +214,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.store.conversations.set_options(owner, id, position, options)
             return
         self.store.conversations.set_options(owner, id, position, options)
-        talk.media[position] = (*talk.media[position][:2], options)
+        talk.media[position] = replace(talk.media[position], options=options)
         talk.updated_s = self.now_s
 
     @rule(owner=owners, name=texts, content=st.binary(max_size=9))
@@ -247,13 +264,11 @@ class StoreMachine(RuleBasedStateMachine):
     def each_owner_sees_what_the_model_says(self) -> None:
         for owner in ("ann", "ben"):
             talks = self.talks_of(owner)
-            assert self.store.conversations.list(owner) == tuple(
-                ConversationSummary(talk.id, talk.title, talk.updated_s, len(talk.turns)) for talk in talks
-            )
+            assert self.store.conversations.list(owner) == tuple(summary_of(talk) for talk in talks)
             for talk in talks:
                 media = tuple(
-                    Medium(upload if upload in self.uploads else None, name, options)
-                    for upload, name, options in talk.media
+                    medium if medium.upload in self.uploads else replace(medium, upload=None)
+                    for medium in talk.media
                 )
                 assert self.store.conversations.get(owner, talk.id) == Conversation(
                     talk.id, talk.title, talk.model, talk.created_s, talk.updated_s, media, tuple(talk.turns)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ import yaml
 
 from videollm.checkpoints import load_model
 from videollm_train.checkpoint import load_newest_checkpoint
+
+from ..forking import ForkedProgram
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +45,26 @@ def config(folder, tiny_checkpoint):
 
 
 def command(config, out, *overrides):
-    return [
-        "-m",
-        "videollm",
-        "train",
-        "instruct",
-        *overrides,
-        "--config",
-        config,
-        "--out",
-        out,
-        "--threads",
-        "1",
-    ]
+    return ["train", "instruct", *overrides, "--config", config, "--out", out, "--threads", "1"]
 
 
-def start(*arguments, **options):
+def launch(*arguments):
+    """Runs the program twice by torch's launcher; whether both ended well."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, *arguments], env=environment, **options)
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "videollm", *arguments], env=environment, check=False
+    )
+    return done.returncode == 0
+
+
+def run_together(*arguments):
+    """Runs the program twice with the environment that a launcher gives; whether both ended well."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"} for rank in "01"]
+    both = [ForkedProgram(*arguments, environment=address | rank) for rank in ranks]
+    return [process.wait() for process in both] == [0, 0]
 
 
 def losses(run):
@@ -75,7 +80,7 @@ def weights(run):
 def whole(config, tmp_path_factory):
     """An undisturbed run."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    assert start(*command(config, out)).wait() == 0
+    assert ForkedProgram(*command(config, out)).wait() == 0
     return out
 
 
@@ -96,14 +101,13 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(whole, config, 
 
     moments = (out.exists, step_done(3), lambda: (out / "checkpoints" / "step-0000004").exists())
     for moment in moments:
-        kill_when(start(*command(config, out), *(("--resume",) if out.exists() else ())), moment)
-    assert start(*command(config, out), "--resume").wait() == 0
+        kill_when(ForkedProgram(*command(config, out), *(("--resume",) if out.exists() else ())), moment)
+    assert ForkedProgram(*command(config, out), "--resume").wait() == 0
     assert losses(out) == losses(whole)
     resumed = weights(out)
     assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
 
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 PLAIN = ("steps=3", "save_every=1", "keep_checkpoints=3", "lora.dropout=0")
 
 
@@ -111,7 +115,7 @@ PLAIN = ("steps=3", "save_every=1", "keep_checkpoints=3", "lora.dropout=0")
 def alone(config, tmp_path_factory):
     """One process's run over the batches of two."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    assert start(*command(config, out, *PLAIN, "accumulation=2")).wait() == 0
+    assert ForkedProgram(*command(config, out, *PLAIN, "accumulation=2")).wait() == 0
     return out
 
 
@@ -124,7 +128,7 @@ def assert_learnt_alike(run, alone):
 
 def test_two_processes_learn_what_one_learns_from_their_batches_together(alone, config, tmp_path):
     out = tmp_path / "two"
-    assert start(*TORCHRUN, *command(config, out, *PLAIN)).wait() == 0
+    assert launch(*command(config, out, *PLAIN))
     assert [json.loads((run / "training.json").read_text())["processes"] for run in (alone, out)] == [1, 2]
     assert_learnt_alike(out, alone)
 
@@ -136,7 +140,7 @@ def test_two_processes_that_share_one_model_go_on_with_what_one_began(alone, con
     shutil.rmtree(out / "final")
     for step in (2, 3):
         shutil.rmtree(out / "checkpoints" / f"step-000000{step}")
-    assert start(*TORCHRUN, *command(config, out, *PLAIN, "sharded=true"), "--resume").wait() == 0
+    assert run_together(*command(config, out, *PLAIN, "sharded=true"), "--resume")
     assert_learnt_alike(out, alone)
     ours, theirs = (load_newest_checkpoint(run) for run in (out, alone))
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-3)

@@ -27,6 +27,11 @@ class MemoryCache:
     def __len__(self) -> int:
         return len(self._media)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of visual tokens and spans that are kept."""
+        return self._bytes
+
     def get(self, key: Hashable) -> Medium | None:
         """Returns what is kept under a key, or ``None``."""
         with self._lock:

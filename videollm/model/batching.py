@@ -133,6 +133,11 @@ class BatchGenerator:
         """Bytes of the keys and values of what is running, room for the next ids included."""
         return self._batch.nbytes + sum(row._reader.cache.nbytes for row in self._apart)
 
+    @property
+    def kv_bytes_of_token(self) -> int:
+        """Bytes of the keys and values of one token."""
+        return self._memory[0]
+
     def kv_bytes_with(self, prompt_tokens: int, max_new_tokens: int) -> int:
         """Returns what :attr:`kv_bytes` is at most if one more prompt is added and all answers take their full length.
 

@@ -1,0 +1,14 @@
+"""The page, on Gradio.
+
+page           what is on it, where it stands, and which event calls which handler
+widgets        the components that change, by name; `controls` reads the values of the settings
+handlers       from what a session reports to what changes on the page
+assets         scripts, styles and the theme: `scripts/`, `styles/`
+panel          players, strips and costs as HTML; `bringing` the drop zone and the examples
+signals        what page and server tell one another in hidden boxes
+talk           the conversation as Gradio's Chatbot takes it
+brought        which uploads a page has listed, and what is taken off the list
+page_owners    a page's calls and results are its owner's alone
+conversation_routes  kept conversations are listed, renamed, deleted, exported
+examples       clips rendered on this machine; `example_routes` hands them out
+"""

@@ -1,0 +1,339 @@
+"""From what a session reports to what changes on the page: plain generators, one for each thing a person can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from videollm.errors import ConfigError, VideoLLMError
+from videollm.media import ReadOptions
+
+from ..service.events import BroughtFile, Done, Event, Failed, Held, Reading, TextPiece, VideoReady, Waiting
+
+# Gradio reads the hints of handlers to know where the request goes: they must be known when the program runs.
+from ..service.session import ChatSession
+from ..store.errors import NotFoundError
+from ..web.owners import owner_of
+from . import controls, panel, signals, talk
+from .brought import PageFiles
+from .signals import Listed, Wanted
+from .widgets import Widgets
+
+if TYPE_CHECKING:
+    from ..service.models import Models
+    from ..service.shelf import Shelf
+    from ..store.values import Turn
+
+# A browser redraws the conversation for every change; more often than this nobody can see, and a long answer takes it
+# so long that nothing else on the page would be heard: the pause grows with the characters that it draws.
+_REDRAW_SECONDS = 0.04
+_REDRAW_SECONDS_PER_CHARACTER = 2e-5
+# A file that takes longer to look at is looked at when it is asked for.
+_PATIENCE_S = 8.0
+_NOT_THERE = "This file is not on the server any more: bring it again."
+
+Change = dict[Any, Any]
+
+
+class Handlers:
+    """What the page calls. Every handler takes the request and the session first.
+
+    A session that has expired (``None``) or is another owner's makes way for a new one: whoever names the page of
+    somebody else to Gradio is given that page's state.
+
+    Args:
+        models: What answers; the first does where nobody chooses.
+        shelf: Where conversations are begun and opened.
+        files: The files that pages show.
+        widgets: The components that changes are addressed to.
+    """
+
+    def __init__(self, models: Models, shelf: Shelf, files: PageFiles, widgets: Widgets) -> None:
+        self._models = models
+        self._shelf = shelf
+        self._files = files
+        self._page = widgets
+
+    def open(self, request: gr.Request) -> ChatSession:
+        """Opens a session for a page that has just been loaded."""
+        return self.session(request, None)
+
+    def turn_to(
+        self, request: gr.Request, session: ChatSession | None, wanted: str | None
+    ) -> Iterator[Change]:
+        """Shows another conversation: an empty one, or a kept one, whose media are read again."""
+        session, wish = self.session(request, session), Wanted.read(wanted)
+        left = session.ids
+        if wish.is_new:
+            session.begin()
+        elif wish.id is None:
+            yield {self._page.session: session}
+            return
+        else:
+            try:
+                session.open(wish.id)
+            except NotFoundError as error:
+                session.begin()
+                gr.Warning(str(error), title="Conversation")
+        self._files.remove(session.owner, left)  # unless something is kept that is about them
+        files, _ = self._files.find(session, session.ids)
+        # Said with every change: of changes in a row the page may hear the last one only.
+        listed = signals.listing(self._files.facts(session.owner, session.ids))
+        yield self._everything(session, listed)
+        yield from self._show(session, session.set_media(files, session.options), words=listed)
+
+    def load(
+        self, request: gr.Request, session: ChatSession | None, listed: str | None, *look: Any
+    ) -> Iterator[Change]:
+        """Reads the files that are now in the list, and removes those that were taken from it."""
+        session, told = self.session(request, session), Listed.read(listed)
+        files, missing = self._files.find(session, told.ids)
+        if session.holds(files) and not missing:  # only the list has caught up with what the page was told
+            yield {self._page.session: session}
+        else:
+            reading = session.set_media(files, self._look(session, look), patience_s=_PATIENCE_S)
+            yield from self._show(session, reading, missing)
+        self._files.remove(session.owner, told.removed)
+
+    def look_now(
+        self, request: gr.Request, session: ChatSession | None, listed: str | None, *look: Any
+    ) -> Iterator[Change]:
+        """Reads a file that was held back for the time that it takes."""
+        session = self.session(request, session)
+        files, missing = self._files.find(session, Listed.read(listed).ids)
+        yield from self._show(session, session.set_media(files, self._look(session, look)), missing)
+
+    def ask(
+        self,
+        request: gr.Request,
+        session: ChatSession | None,
+        listed: str | None,
+        question: str,
+        *settings: Any,
+    ) -> Iterator[Change]:
+        """Answers a question that was typed, about the files in the list."""
+        session = self.session(request, session)
+        if not question.strip():
+            yield {self._page.session: session}
+            return
+        files, missing = self._files.find(session, Listed.read(listed).ids)
+        yield from self._show(session, _turn(session, files, question.strip(), settings), missing)
+
+    def suggest(
+        self,
+        event: gr.SelectData,
+        request: gr.Request,
+        session: ChatSession | None,
+        listed: str | None,
+        *settings: Any,
+    ) -> Iterator[Change]:
+        """Asks a suggested question."""
+        yield from self.ask(request, session, listed, event.value["text"], *settings)
+
+    def retry(
+        self, request: gr.Request, session: ChatSession | None, listed: str | None, *settings: Any
+    ) -> Iterator[Change]:
+        """Asks the last question again, with the settings as they are now."""
+        session = self.session(request, session)
+        yield from self.ask(request, session, listed, session.undo() or "", *settings)
+
+    def edit(
+        self,
+        event: gr.EditData,
+        request: gr.Request,
+        session: ChatSession | None,
+        listed: str | None,
+        *settings: Any,
+    ) -> Iterator[Change]:
+        """Asks an earlier question otherwise: its answer and all that came after it are taken back."""
+        session = self.session(request, session)
+        position = talk.turn_of(session.turns, _index(event))
+        if session.rewind(position) is None:
+            yield {self._page.chat: talk.messages(session.turns), self._page.session: session}
+            return
+        yield from self.ask(request, session, listed, str(event.value), *settings)
+
+    def undo(self, request: gr.Request, session: ChatSession | None) -> Change:
+        """Takes the last question and its answer back; the question may be edited and asked anew."""
+        session = self.session(request, session)
+        question = session.undo()
+        change = {**self._talk(session), self._page.usage: "", self._page.session: session}
+        return change if question is None else {**change, self._page.question: question}
+
+    def clear(self, request: gr.Request, session: ChatSession | None, listed: str | None) -> Change:
+        """Forgets everything: uploads, frames, conversation and what the model kept of them."""
+        session, told = self.session(request, session), Listed.read(listed)
+        held = [*session.ids, *(file.id for file in session.files)]
+        session.forget()
+        self._files.remove(session.owner, [*held, *told.ids, *told.removed])
+        empty = {self._page.files: "", self._page.receipt: "", self._page.question: ""}
+        return {**self._everything(session, signals.listing([])), **empty, **self._controls(busy=False)}
+
+    def choose(self, request: gr.Request, session: ChatSession | None, model: str) -> Change:
+        """Has another model answer from the next question on."""
+        session, service = self.session(request, session), self._models[model]
+        session.choose(service.eyes)
+        page, defaults = self._page, service.defaults
+        most_tokens, most_words = defaults.most_visual_tokens, defaults.most_new_tokens
+        return {
+            page.session: session,
+            page.about: panel.about(service.description),
+            page.look.max_visual_tokens: gr.update(maximum=most_tokens, value=defaults.max_visual_tokens),
+            page.sampling.max_new_tokens: gr.update(maximum=most_words, value=defaults.max_new_tokens),
+        }
+
+    def stop(self, request: gr.Request, session: ChatSession | None) -> None:
+        """Ends the running work after the token or the file it is at."""
+        self.session(request, session).stop()
+
+    def receipt(self, request: gr.Request, session: ChatSession | None, *look: Any) -> Change:
+        """Says what the next answer would look at, before anything is computed."""
+        session = self.session(request, session)
+        try:
+            options = controls.look(look)
+            change: Change = {self._page.receipt: panel.receipt(session.receipt(options))}
+            if session.held_with(options) is not None:
+                change |= self._media(session)
+            return change
+        except VideoLLMError as error:
+            return {self._page.receipt: panel.problem(str(error))}
+
+    def session(self, request: gr.Request, session: ChatSession | None) -> ChatSession:
+        """Returns the session, if it is that of whoever asks, else a new one."""
+        assert request.request is not None, "a handler is called by a request"
+        owner = owner_of(request.request.scope)
+        if session is not None and session.owner == owner:
+            return session
+        return self._models.first.open(owner, self._shelf)
+
+    def _look(self, session: ChatSession, look: Sequence[Any]) -> ReadOptions:
+        if session.ids:  # these files join a conversation
+            return session.options
+        try:
+            return controls.look(look)
+        except ConfigError:  # it stands below the settings, and will be said again with the next answer
+            return ReadOptions()
+
+    def _show(
+        self,
+        session: ChatSession,
+        events: Iterable[Event],
+        missing: Sequence[str] = (),
+        words: dict[str, Any] | None = None,
+    ) -> Iterator[Change]:
+        """Turns a session's events into changes of the page, with the controls set for the while."""
+        page, drawn, usage = self._page, 0.0, ""
+        leaving = dict.fromkeys(missing, _NOT_THERE)
+        yield {
+            page.session: session,
+            page.usage: "",
+            **self._controls(busy=True),
+            **self._tell(session, leaving, words or {}),
+        }
+        for event in events:
+            if isinstance(event, Failed) and event.file is not None:  # the chat says why
+                leaving[event.file.id] = ""
+            if isinstance(event, TextPiece) and time.monotonic() - drawn < _redraw_pause(session.turns):
+                continue
+            drawn = time.monotonic()
+            change = self._change(session, event)
+            usage = change.get(page.usage, usage)
+            yield change
+        self._files.remove(session.owner, leaving)
+        if session.problem:
+            usage += panel.problem(session.problem)
+        # The usage once more: whoever pressed stop as the answer ended was told that it is being stopped.
+        last = {
+            page.session: session,
+            page.usage: usage,
+            **self._talk(session),
+            **self._controls(busy=False),
+            **self._tell(session, leaving, words or {}),
+        }
+        if not session.views:
+            last |= {page.receipt: "", **self._media(session)}
+        yield last
+
+    def _change(self, session: ChatSession, event: Event) -> Change:
+        page = self._page
+        match event:
+            case Waiting(place):
+                return {page.usage: panel.waiting(place)}
+            case Held():
+                return self._media(session)
+            case Reading(name):
+                return {page.strips: panel.reading(name), **self._talk(session)}
+            case VideoReady():
+                return self._media(session)
+            case Done(answer):
+                return {page.usage: panel.usage(answer), **self._talk(session)}
+            case Failed():
+                return {page.usage: "", **self._talk(session), **self._media(session)}
+            case TextPiece():
+                return {page.chat: talk.messages(session.turns)}
+
+    def _everything(self, session: ChatSession, listed: dict[str, Any]) -> Change:
+        """All that a page shows of a session, as it is when nothing is going on."""
+        page = self._page
+        return {
+            page.session: session,
+            page.usage: "",
+            **self._talk(session),
+            **self._media(session),
+            **self._tell(session, {}, listed),
+            **dict(
+                zip(page.look, controls.of_look(session.options, self._models.first.defaults), strict=True)
+            ),
+        }
+
+    def _talk(self, session: ChatSession) -> Change:
+        turns = session.turns
+        return {self._page.chat: talk.messages(turns), self._page.provenance: talk.provenance(turns)}
+
+    def _media(self, session: ChatSession) -> Change:
+        views = session.views
+        return {
+            self._page.players: panel.players(views) + panel.gone(session.gone),
+            self._page.strips: panel.strips(views) + (panel.held(session.held) if session.held else ""),
+            self._page.look_now: gr.update(visible=session.held is not None),
+        }
+
+    def _tell(self, session: ChatSession, leaving: dict[str, str], *words: dict[str, Any]) -> Change:
+        """Tells the page which conversation it shows, and which files leave its list."""
+        open = {"conversation": session.conversation_id}
+        return {self._page.told: signals.tell(open, signals.leaving(leaving), *words)}
+
+    def _controls(self, *, busy: bool) -> Change:
+        page = self._page
+        buttons = {button: gr.update(interactive=not busy) for button in (page.retry, page.undo)}
+        return {page.question: gr.update(submit_btn=not busy, stop_btn=busy), **buttons}
+
+
+def _redraw_pause(turns: Sequence[Turn]) -> float:
+    """Returns how many seconds the page is left alone after a change, while an answer grows."""
+    return _REDRAW_SECONDS + _REDRAW_SECONDS_PER_CHARACTER * sum(len(turn.text) for turn in turns)
+
+
+def _index(event: gr.EditData) -> int:
+    """Which message was edited."""
+    return event.index if isinstance(event.index, int) else event.index[0]
+
+
+def end_session(session: ChatSession | None) -> None:
+    """Ends a session whose page was closed or not used for long; what it kept stays."""
+    if session:
+        session.begin()
+
+
+def _turn(
+    session: ChatSession, files: Sequence[BroughtFile], question: str, settings: Sequence[Any]
+) -> Iterator[Event]:
+    try:
+        options, sampling = controls.look_and_sampling(settings)
+    except ConfigError as error:
+        yield session.refuse(question, str(error))
+        return
+    yield from session.ask_about(files, question, options, **sampling)

@@ -1,0 +1,186 @@
+"""Conversations in a real Chromium: found again, renamed, exported, edited, deleted; and what answers rest on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from videollm.synthetic.files import write_clip
+from videollm.synthetic.sampling import sample_clip
+
+from .browsing import Visit, needs_pocket, running_server, visiting
+
+UNSEEN_SEED = 63
+
+
+@pytest.fixture(scope="module")
+def url(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_server(tiny_checkpoint, tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser, url: str) -> Iterator[Visit]:
+    with visiting(browser, url) as visit:
+        visit.set("Answer tokens, at most", "8")
+        yield visit
+
+
+def test_a_conversation_is_there_again_after_a_reload(visit: Visit, clips: dict[str, Path]) -> None:
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.set("Frames, at most", "4")
+    answers = [visit.ask("What happens first?"), visit.ask("And then?")]
+    frames, lit = visit.see_frames(), visit.lit()
+    visit.page.reload()
+    visit.wait_for_messages(2)
+    assert visit.see_frames() == frames == 4
+    assert visit.said() == answers
+    assert visit.asked() == ["What happens first?", "And then?"]
+    assert visit.listed() == ["one.mp4"]
+    assert visit.lit() == lit
+    visit.set("Answer tokens, at most", "8")
+    visit.ask("And in the end?")
+    assert visit.cost("frames") == 4, "the settings of the look come back too"
+
+
+def test_conversations_are_left_opened_renamed_exported_and_deleted(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    page = visit.page
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    answer = visit.ask("About one?")
+    page.click("#begin")
+    page.wait_for_selector(".strip", state="detached")
+    assert visit.said() == []
+    assert visit.listed() == []
+    visit.upload(clips["still.png"])
+    visit.see_frames()
+    visit.ask("About <b>two</b>?")
+    assert visit.conversations() == ["About <b>two</b>?", "About one?"]
+    page.get_by_role("button", name="Rename “About one?”").click()
+    page.get_by_role("textbox", name="New title").fill("The first one")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#conversations >> text=The first one")
+    with page.expect_download() as markdown:
+        page.get_by_role("link", name="Export “The first one” as markdown").click()
+    assert answer in markdown.value.path().read_text("utf-8").replace("\\", "")
+    assert markdown.value.suggested_filename == "The first one.md"
+    with page.expect_download() as exported:
+        page.get_by_role("link", name="Export “The first one” as json").click()
+    (turn,) = json.loads(exported.value.path().read_text("utf-8"))["turns"]
+    assert (turn["question"], turn["text"]) == ("About one?", answer)
+    page.get_by_role("button", name="Open “The first one”").click()
+    page.wait_for_selector("#bring li >> text=one.mp4")
+    assert visit.see_frames() > 1
+    assert visit.said() == [answer]
+    page.on("dialog", lambda dialog: dialog.accept())
+    visit.conversations()
+    page.get_by_role("button", name="Delete “The first one”").click()
+    page.wait_for_selector(".strip", state="detached")
+    page.wait_for_function("document.querySelectorAll('#conversations li').length === 1")
+    assert visit.conversations() == ["About <b>two</b>?"]
+    assert "c=" not in page.url
+    page.keyboard.press("Escape")
+    assert not page.locator("#conversations ol").is_visible()
+
+
+def test_an_earlier_question_is_edited_and_asked_anew(visit: Visit, clips: dict[str, Path]) -> None:
+    page = visit.page
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.ask("First?")
+    visit.ask("Second?")
+    page.get_by_role("button", name="Edit").first.click()
+    page.locator("#chat textarea").fill("Something else?")
+    page.get_by_role("button", name="Submit").first.click()
+    page.wait_for_function("document.querySelectorAll('#chat [data-testid=bot]').length === 1")
+    visit.wait_until_done()
+    assert visit.asked() == ["Something else?"]
+    page.reload()
+    visit.wait_for_messages(1)
+    assert visit.asked() == ["Something else?"]
+
+
+def test_what_an_answer_rests_on_lights_up_and_leads_the_player(visit: Visit, clips: dict[str, Path]) -> None:
+    page = visit.page
+    visit.upload(clips["one.mp4"], clips["two.mp4"])
+    visit.see_frames(media=2)
+    visit.ask("What happens?")
+    page.wait_for_selector(".strip button.lit")
+    visit.ask("Which of them is longer?")
+    newest = lit_buttons(page)
+    assert newest
+    page.locator("#chat [data-testid=bot]").first.locator(".rests").click(position={"x": 2, "y": 5})
+    first = lit_buttons(page)
+    span = page.locator("#chat .rests button").first
+    medium, second = span.get_attribute("data-medium"), float(span.get_attribute("data-seek") or "nan")
+    assert f"{medium}:" in " ".join(first)
+    span.click()
+    page.wait_for_function(
+        "([medium, second]) => Math.abs("
+        "document.querySelector(`[data-player='${medium}']`).currentTime - second) < 0.05",
+        arg=[medium, second],
+    )
+    page.locator("#chat [data-testid=bot]").last.click(position={"x": 2, "y": 5})
+    assert lit_buttons(page) == newest
+
+
+def lit_buttons(page: Page) -> list[str]:
+    """Medium and second of the frames that are lit up."""
+    script = "[...document.querySelectorAll('.strip button.lit')].map(b => `${b.dataset.medium}:${b.dataset.seek}`)"
+    return [str(each) for each in page.evaluate(script)]
+
+
+def test_two_people_see_only_their_own_conversations(
+    browser: Browser, url: str, clips: dict[str, Path]
+) -> None:
+    with visiting(browser, url) as first, visiting(browser, url) as second:
+        first.set("Answer tokens, at most", "5")
+        first.upload(clips["one.mp4"])
+        first.see_frames()
+        first.ask("My own question?")
+        assert first.conversations() == ["My own question?"]
+        assert second.conversations() == []
+        second.page.goto(first.page.url)
+        second.page.wait_for_selector("text=there is no such conversation")
+        assert second.said() == []
+        assert "c=" not in second.page.url
+        id = first.page.url.split("c=")[1]
+        stolen = second.page.request.get(f"{url}conversations/{id}/export?format=json")
+        assert stolen.status == 404
+
+
+@needs_pocket
+def test_after_a_restart_the_conversation_goes_on_and_its_times_lead_the_player(
+    browser: Browser, tmp_path: Path
+) -> None:
+    write_clip(sample_clip(UNSEEN_SEED, "test"), tmp_path / "unseen.mp4")
+    with running_server("pocket", tmp_path) as url, visiting(browser, url) as before:
+        before.upload(tmp_path / "unseen.mp4")
+        before.see_frames()
+        answer = before.ask("Describe the video shot by shot, with times.")
+        address, cookies = before.page.url.removeprefix(url), before.page.context.cookies()
+    with (
+        running_server("pocket", tmp_path) as url,
+        visiting(browser, url, path=address, cookies=cookies) as after,
+    ):
+        after.wait_for_messages(1)
+        after.see_frames()
+        assert after.said() == [answer]
+        times = after.page.locator("#chat .message-content .time:not(.rests *)")
+        assert times.count() > 1, answer
+        second = float(times.last.get_attribute("data-seek") or "nan")
+        times.last.click()
+        after.page.wait_for_function(
+            "second => { const player = document.querySelector('[data-player]');"
+            " return Math.abs(player.currentTime - Math.min(second, player.duration)) < 0.1 }",
+            arg=second,
+        )
+        after.ask("What happens first?")
+        assert len(after.said()) == 2
