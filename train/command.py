@@ -69,8 +69,8 @@ def train(
     if config is None:
         raise ConfigError(f"training stage {stage!r} needs its settings: --config FILE")
     settings = load_settings(config, tuple(overrides or ()))
-    if settings.stage.partition("-")[0] != stage:
-        raise ConfigError(f"{config} is for stage {settings.stage!r}, not {stage!r}")
+    if stage not in (settings.stage, verb := settings.stage.partition("-")[0]):
+        raise ConfigError(f"{config} is for stage {verb!r}, not {stage!r}; name that one")
     if dry_run or out is None:
         typer.echo(settings.model_dump_json(indent=2))
         _print_outlook(settings, config)

@@ -2,7 +2,7 @@
 
 page           what is on it, where it stands, and which event calls which handler
 widgets        the components that change, by name; `controls` reads the values of the settings
-handlers       from what a session reports to what changes on the page
+handlers       what a person can do, and what a session does then; `display` says how the page shows it
 assets         scripts, styles and the theme: `scripts/`, `styles/`
 panel          players, strips and costs as HTML; `bringing` the drop zone and the examples
 signals        what page and server tell one another in hidden boxes

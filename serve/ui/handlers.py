@@ -1,9 +1,8 @@
-"""From what a session reports to what changes on the page: plain generators, one for each thing a person can do."""
+"""What a person can do on the page: plain generators of changes, one for each."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -11,7 +10,7 @@ import gradio as gr
 from videollm.errors import ConfigError, VideoLLMError
 from videollm.media import ReadOptions
 
-from ..service.events import BroughtFile, Done, Event, Failed, Held, Reading, TextPiece, VideoReady, Waiting
+from ..service.events import BroughtFile, Event
 
 # Gradio reads the hints of handlers to know where the request goes: they must be known when the program runs.
 from ..service.session import ChatSession
@@ -19,23 +18,17 @@ from ..store.errors import NotFoundError
 from ..web.owners import owner_of
 from . import controls, panel, signals, talk
 from .brought import PageFiles
+from .display import Change, Display
 from .signals import Listed, Wanted
 from .widgets import Widgets
 
 if TYPE_CHECKING:
     from ..service.models import Models
     from ..service.shelf import Shelf
-    from ..store.values import Turn
 
-# A browser redraws the conversation for every change; more often than this nobody can see, and a long answer takes it
-# so long that nothing else on the page would be heard: the pause grows with the characters that it draws.
-_REDRAW_SECONDS = 0.04
-_REDRAW_SECONDS_PER_CHARACTER = 2e-5
 # A file that takes longer to look at is looked at when it is asked for.
 _PATIENCE_S = 8.0
 _NOT_THERE = "This file is not on the server any more: bring it again."
-
-Change = dict[Any, Any]
 
 
 class Handlers:
@@ -56,6 +49,7 @@ class Handlers:
         self._shelf = shelf
         self._files = files
         self._page = widgets
+        self._display = Display(widgets)
 
     def open(self, request: gr.Request) -> ChatSession:
         """Opens a session for a page that has just been loaded."""
@@ -82,7 +76,7 @@ class Handlers:
         files, _ = self._files.find(session, session.ids)
         # Said with every change: of changes in a row the page may hear the last one only.
         listed = signals.listing(self._files.facts(session.owner, session.ids))
-        yield self._everything(session, listed)
+        yield self._display.everything(session, listed, self._models.first.defaults)
         yield from self._show(session, session.set_media(files, session.options), words=listed)
 
     def load(
@@ -154,13 +148,13 @@ class Handlers:
         if session.rewind(position) is None:
             yield {self._page.chat: talk.messages(session.turns), self._page.session: session}
             return
-        yield from self.ask(request, session, listed, str(event.value), *settings)
+        yield from self.ask(request, session, listed, talk.typed(str(event.value)), *settings)
 
     def undo(self, request: gr.Request, session: ChatSession | None) -> Change:
         """Takes the last question and its answer back; the question may be edited and asked anew."""
         session = self.session(request, session)
         question = session.undo()
-        change = {**self._talk(session), self._page.usage: "", self._page.session: session}
+        change = {**self._display.talk(session), self._page.usage: "", self._page.session: session}
         return change if question is None else {**change, self._page.question: question}
 
     def clear(self, request: gr.Request, session: ChatSession | None, listed: str | None) -> Change:
@@ -170,7 +164,9 @@ class Handlers:
         session.forget()
         self._files.remove(session.owner, [*held, *told.ids, *told.removed])
         empty = {self._page.files: "", self._page.receipt: "", self._page.question: ""}
-        return {**self._everything(session, signals.listing([])), **empty, **self._controls(busy=False)}
+        defaults = self._models.first.defaults
+        nothing = self._display.everything(session, signals.listing([]), defaults)
+        return {**nothing, **empty, **self._display.controls(busy=False)}
 
     def choose(self, request: gr.Request, session: ChatSession | None, model: str) -> Change:
         """Has another model answer from the next question on."""
@@ -196,7 +192,7 @@ class Handlers:
             options = controls.look(look)
             change: Change = {self._page.receipt: panel.receipt(session.receipt(options))}
             if session.held_with(options) is not None:
-                change |= self._media(session)
+                change |= self._display.media(session)
             return change
         except VideoLLMError as error:
             return {self._page.receipt: panel.problem(str(error))}
@@ -222,99 +218,12 @@ class Handlers:
         session: ChatSession,
         events: Iterable[Event],
         missing: Sequence[str] = (),
-        words: dict[str, Any] | None = None,
+        words: Mapping[str, Any] | None = None,
     ) -> Iterator[Change]:
-        """Turns a session's events into changes of the page, with the controls set for the while."""
-        page, drawn, usage = self._page, 0.0, ""
+        """Shows work; files that are not there or cannot be read leave the list and the server."""
         leaving = dict.fromkeys(missing, _NOT_THERE)
-        yield {
-            page.session: session,
-            page.usage: "",
-            **self._controls(busy=True),
-            **self._tell(session, leaving, words or {}),
-        }
-        for event in events:
-            if isinstance(event, Failed) and event.file is not None:  # the chat says why
-                leaving[event.file.id] = ""
-            if isinstance(event, TextPiece) and time.monotonic() - drawn < _redraw_pause(session.turns):
-                continue
-            drawn = time.monotonic()
-            change = self._change(session, event)
-            usage = change.get(page.usage, usage)
-            yield change
+        yield from self._display.work(session, events, leaving, words)
         self._files.remove(session.owner, leaving)
-        if session.problem:
-            usage += panel.problem(session.problem)
-        # The usage once more: whoever pressed stop as the answer ended was told that it is being stopped.
-        last = {
-            page.session: session,
-            page.usage: usage,
-            **self._talk(session),
-            **self._controls(busy=False),
-            **self._tell(session, leaving, words or {}),
-        }
-        if not session.views:
-            last |= {page.receipt: "", **self._media(session)}
-        yield last
-
-    def _change(self, session: ChatSession, event: Event) -> Change:
-        page = self._page
-        match event:
-            case Waiting(place):
-                return {page.usage: panel.waiting(place)}
-            case Held():
-                return self._media(session)
-            case Reading(name):
-                return {page.strips: panel.reading(name), **self._talk(session)}
-            case VideoReady():
-                return self._media(session)
-            case Done(answer):
-                return {page.usage: panel.usage(answer), **self._talk(session)}
-            case Failed():
-                return {page.usage: "", **self._talk(session), **self._media(session)}
-            case TextPiece():
-                return {page.chat: talk.messages(session.turns)}
-
-    def _everything(self, session: ChatSession, listed: dict[str, Any]) -> Change:
-        """All that a page shows of a session, as it is when nothing is going on."""
-        page = self._page
-        return {
-            page.session: session,
-            page.usage: "",
-            **self._talk(session),
-            **self._media(session),
-            **self._tell(session, {}, listed),
-            **dict(
-                zip(page.look, controls.of_look(session.options, self._models.first.defaults), strict=True)
-            ),
-        }
-
-    def _talk(self, session: ChatSession) -> Change:
-        turns = session.turns
-        return {self._page.chat: talk.messages(turns), self._page.provenance: talk.provenance(turns)}
-
-    def _media(self, session: ChatSession) -> Change:
-        views = session.views
-        return {
-            self._page.players: panel.players(views) + panel.gone(session.gone),
-            self._page.strips: panel.strips(views) + (panel.held(session.held) if session.held else ""),
-            self._page.look_now: gr.update(visible=session.held is not None),
-        }
-
-    def _tell(self, session: ChatSession, leaving: dict[str, str], *words: dict[str, Any]) -> Change:
-        """Tells the page which conversation it shows, and which files leave its list."""
-        open = {"conversation": session.conversation_id}
-        return {self._page.told: signals.tell(open, signals.leaving(leaving), *words)}
-
-    def _controls(self, *, busy: bool) -> Change:
-        page = self._page
-        buttons = {button: gr.update(interactive=not busy) for button in (page.retry, page.undo)}
-        return {page.question: gr.update(submit_btn=not busy, stop_btn=busy), **buttons}
-
-
-def _redraw_pause(turns: Sequence[Turn]) -> float:
-    """Returns how many seconds the page is left alone after a change, while an answer grows."""
-    return _REDRAW_SECONDS + _REDRAW_SECONDS_PER_CHARACTER * sum(len(turn.text) for turn in turns)
 
 
 def _index(event: gr.EditData) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape, unescape
 
 from videollm.values import Span
 
 from ..store.values import Turn
 
 _SAID_NOTHING = "*(The model ended its answer before a word.)*"
+# Where HTML begins, and where a sign is named that stands for another.
+_HTML = re.compile(r"<|&(?=[#\w])")
 # What may be markup, in Markdown or in HTML.
 _MARKUP = re.compile(r"[\\`*_\[\]<>()#~|!&$]")
 
@@ -39,10 +41,20 @@ def _shown(turns: Sequence[Turn]) -> Iterator[tuple[int, str, str]]:
     """Position of the turn, role and text of each message."""
     for position, turn in enumerate(turns):
         if turn.question is not None:
-            yield position, "user", turn.question
+            yield position, "user", _without_html(turn.question)
         text = turn.text or (_SAID_NOTHING if turn.remembered else "")
         if text:
-            yield position, "assistant", f"⚠️ {_plain(text)}" if turn.failed else text
+            yield position, "assistant", f"⚠️ {_plain(text)}" if turn.failed else _without_html(text)
+
+
+def typed(content: str) -> str:
+    """Returns the question that a message shows; see :func:`messages`."""
+    return unescape(content)
+
+
+def _without_html(text: str) -> str:
+    """Text whose Markdown is Markdown and whose HTML is text."""
+    return _HTML.sub(lambda sign: escape(sign[0]), text)
 
 
 def _plain(text: str) -> str:

@@ -15,6 +15,7 @@ from videollm.synthetic.sampling import sample_clip
 from .browsing import Visit, needs_pocket, running_server, visiting
 
 UNSEEN_SEED = 63
+HOSTILE = "About <img src=x onerror=alert(1)> <b>two</b> <script>alert(2)</script>?"
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,10 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     assert visit.listed() == []
     visit.upload(clips["still.png"])
     visit.see_frames()
-    visit.ask("About <b>two</b>?")
-    assert visit.conversations() == ["About <b>two</b>?", "About one?"]
+    visit.ask(HOSTILE)
+    assert visit.asked() == [HOSTILE]
+    assert visit.conversations() == [HOSTILE, "About one?"]
+    assert page.locator("#chat b, #chat img[src='x'], #conversations b, #conversations img").count() == 0
     page.get_by_role("button", name="Rename “About one?”").click()
     page.get_by_role("textbox", name="New title").fill("The first one")
     page.keyboard.press("Enter")
@@ -84,7 +87,7 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     page.get_by_role("button", name="Delete “The first one”").click()
     page.wait_for_selector(".strip", state="detached")
     page.wait_for_function("document.querySelectorAll('#conversations li').length === 1")
-    assert visit.conversations() == ["About <b>two</b>?"]
+    assert visit.conversations() == [HOSTILE]
     assert "c=" not in page.url
     page.keyboard.press("Escape")
     assert not page.locator("#conversations ol").is_visible()

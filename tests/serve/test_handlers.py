@@ -10,6 +10,8 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from starlette.requests import Request
 
 from videollm.values import Span
@@ -23,7 +25,7 @@ from videollm_serve.store.values import Turn, Upload
 from videollm_serve.ui.brought import PageFiles
 from videollm_serve.ui.handlers import Handlers, end_session
 from videollm_serve.ui.signals import Listed
-from videollm_serve.ui.talk import messages, provenance, turn_of
+from videollm_serve.ui.talk import messages, provenance, turn_of, typed
 from videollm_serve.ui.widgets import LookControls, SamplingControls, Widgets
 
 LOOK = (None, 2.0, 8, "", "")
@@ -412,3 +414,11 @@ def test_messages_show_questions_answers_and_failures() -> None:
         {"role": "assistant", "content": "a star"},
         {"role": "user", "content": "And?"},
     ]
+
+
+@given(st.text(min_size=1) | st.from_regex(r"[&<#;a-z0-9 ]{1,20}"))
+@example("&lt; &copy &#60; <b>&</b> &amp;amp;")
+def test_no_html_of_a_question_is_html_and_its_editor_gives_back_what_was_typed(question: str) -> None:
+    (message,) = messages([Turn(question)])
+    assert "<" not in message["content"]
+    assert typed(message["content"]) == question
