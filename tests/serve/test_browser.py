@@ -18,10 +18,9 @@ from videollm.synthetic.scenes import Clip
 
 from .browsing import Visit, needs_pocket, running_server, visiting
 
-# A clip that training never saw, three seconds long. The kinds were picked after seeing which ones pocket v1 gets right
-# on it (it fails on size and count_objects): this shows that answers reach the page; how often they are right is in the
-# card.
-UNSEEN_SEED = 63
+# A clip that training never saw, three seconds long, picked after seeing that pocket gets these kinds right on it: this
+# shows that answers reach the page; how often they are right is in the card.
+UNSEEN_SEED = 85
 UNSEEN_KINDS = ("colour", "shape", "action")
 
 HOSTILE = "<img src=x onerror=alert(1)> <i>a.mp4"
