@@ -230,11 +230,8 @@ def result(
         "failed_count": len(together.failed) + len(alone.failed),
         "answers_of_a_client": [counts[0], statistics.median(counts), counts[-1]],
         "seconds_to_answer": [statistics.median(waits), waits[int(0.95 * len(waits))], waits[-1]],
-        "memory_mb": [
-            statistics.median(memory[:quarter]),
-            statistics.median(memory[-quarter:]),
-            max(memory),
-        ],
+        "memory_mb": [statistics.median(memory[at * quarter : (at + 1) * quarter]) for at in range(4)],
+        "most_memory_mb": max(memory),
         "idle_at_the_end": idle,
     }
 
@@ -243,7 +240,7 @@ def report(found: dict[str, Any]) -> str:
     """Returns the figures as Markdown."""
     least, middle, most = found["answers_of_a_client"]
     median_s, late_s, last_s = found["seconds_to_answer"]
-    first_mb, last_mb, most_mb = found["memory_mb"]
+    quarters = ", ".join(f"{mb:.0f}" for mb in found["memory_mb"])
     ratio = found["together_per_s"] / found["alone_per_s"]
     return f"""# Many people at once
 
@@ -255,8 +252,8 @@ One client alone got {found["alone_per_s"]:.2f} answers a second; {found["client
 afterwards nothing ran on: {found["idle_at_the_end"]}.
 
 Each client got {least} to {most} answers (median {middle:g}); an answer took {median_s:.2f} s (median), 95 % less than
-{late_s:.2f} s, the longest {last_s:.2f} s. Memory of the server: {first_mb:.0f} MiB in the first quarter,
-{last_mb:.0f} MiB in the last, {most_mb:.0f} MiB at most.
+{late_s:.2f} s, the longest {last_s:.2f} s. Memory of the server in the four quarters of the time: {quarters} MiB,
+{found["most_memory_mb"]:.0f} MiB at most; the keys and values of conversations that may go on fill up to 512 MiB of it.
 """
 
 
