@@ -96,11 +96,16 @@ def test_where_nothing_moves_there_is_none(model: VideoLLM) -> None:
     assert VideoChat(model, Image.new("RGB", (64, 48), "red")).ask("What is it?", **EIGHT).evidence == ()
 
 
-def test_a_terminal_shows_the_seconds_and_a_pipe_only_the_answer(clip: Clip, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["ask", "chat"])
+def test_a_terminal_shows_the_seconds_and_a_pipe_only_the_answer(
+    clip: Clip, tmp_path: Path, verb: str
+) -> None:
     write_clip(clip, tmp_path / "clip.mp4")
-    command = [sys.executable, "-m", "videollm", "ask", str(tmp_path / "clip.mp4"), "What happens first?"]
+    question = "What happens first?"
+    command = [sys.executable, "-m", "videollm", verb, str(tmp_path / "clip.mp4")]
+    asked = {"args": [*command, question]} if verb == "ask" else {"args": command, "input": question}
     terminal, end = pty.openpty()
-    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, text=True, check=True)
+    shown = subprocess.run(**asked, stdout=subprocess.PIPE, stderr=end, text=True, check=True)
     os.close(end)
     told = os.read(terminal, 4096).decode()
     os.close(terminal)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from ..errors import ConfigError
 from . import options
 
 if TYPE_CHECKING:
-    from ..values import Answer
+    pass
 
 # The sign \b keeps the lines as they are written.
 _EXAMPLES = """\b
@@ -58,7 +57,7 @@ def ask(
 ) -> None:
     """Answer one question about videos and images."""
     from ..media import ReadOptions
-    from .startup import ModelOptions, generation_settings, open_chat, print_notices
+    from .startup import ModelOptions, generation_settings, open_chat, print_evidence, print_notices
 
     media, question = split_arguments(arguments)
     settings = generation_settings(
@@ -80,26 +79,9 @@ def ask(
         if as_json
         else ""
     )
-    if answer.evidence and sys.stderr.isatty() and not as_json:
-        print(evidence_line(answer, len(media)), file=sys.stderr)
+    if not as_json:
+        print_evidence(answer, len(media))
     print_notices(answer)
-
-
-def evidence_line(answer: Answer, media: int) -> str:
-    """Returns where to look for what an answer rests on, in whole seconds, the strongest first.
-
-    Args:
-        answer: An answer with evidence.
-        media: How many videos and images it is about; of several, each stretch says of which it is.
-    """
-    from ..model.prompting import format_time
-
-    stretches = (
-        f"{format_time(math.floor(span.start_s))}-{format_time(math.ceil(span.end_s))}"
-        + (f" in video {span.video + 1}" if media > 1 else "")
-        for span in answer.evidence
-    )
-    return f"seen at {', '.join(stretches)}"
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], str]:

@@ -139,7 +139,7 @@ class Session:
         self.chat.add(_paths(text))
 
     def _answer(self, question: str) -> None:
-        from .startup import print_notices
+        from .startup import print_evidence, print_notices
 
         with _stopped_by_interrupt(self.chat):
             for piece in self.chat.stream(question, **self.settings):
@@ -148,6 +148,8 @@ class Session:
         answer = self.chat.last_answer
         assert answer is not None
         print(json.dumps({"question": question, **answer.to_dict()}) if self.as_json else "", flush=True)
+        if not self.as_json:
+            print_evidence(answer, len(self.chat.videos))
         print_notices(answer)
 
 

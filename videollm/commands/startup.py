@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,25 @@ def open_chat(
         backend=read_options.backend,
         cache=cache,
     )
+
+
+def print_evidence(answer: Answer, media: int) -> None:
+    """Prints where to look for what an answer rests on, in whole seconds, the strongest first; on terminals only.
+
+    Args:
+        answer: The answer.
+        media: How many videos and images it is about; of several, each stretch says of which it is.
+    """
+    if not answer.evidence or not sys.stderr.isatty():
+        return
+    from ..model.prompting import format_time
+
+    stretches = (
+        f"{format_time(math.floor(span.start_s))}-{format_time(math.ceil(span.end_s))}"
+        + (f" in video {span.video + 1}" if media > 1 else "")
+        for span in answer.evidence
+    )
+    print(f"seen at {', '.join(stretches)}", file=sys.stderr)
 
 
 def print_notices(answer: Answer) -> None:
