@@ -117,6 +117,11 @@ def _keep_to_this_machine(passing: str) -> None:
 def _serve(server: GentleServer, listener: socket.socket, options: ServerOptions) -> None:
     url = _address(listener, options.site.host)
     # The socket listens already, so a browser that comes before the server has started merely waits for it.
+    if options.site.is_open_to_all:
+        print(
+            f"warning: whoever reaches {options.site.host} may use it; --password-file sets a password",
+            file=sys.stderr,
+        )
     print(f"ready: {url}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
     if options.open_browser:
         webbrowser.open(url)

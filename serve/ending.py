@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +32,7 @@ _LIFESPAN_S = 0.5
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Where a page hears what comes of its questions, for as long as anything does.
 _PAGE_ANSWERS = "/gradio_api/queue/data"
+_PAGE_IS_OPEN = "/gradio_api/heartbeat/"
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class EndGently:
     """ASGI middleware that counts what is waited for, and answers new questions of programs with 503 at the end.
 
     What a page asks then, the engine refuses, and the page says so. Downloads, and the streams by which pages show
-    that they are open, are not waited for: they may last for ever, and in the end are told that nobody listens.
+    that they are open, are not waited for: they may last for ever. The latter end as if the pages had been closed.
 
     Args:
         app: What is inside.
@@ -68,15 +71,13 @@ class EndGently:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_question, is_page = scope["path"] in self._questions, scope["path"] == _PAGE_ANSWERS
-        if is_question and self._ending.has_begun:
+        path = scope["path"]
+        if path in self._questions and self._ending.has_begun:
             await refuse(as_request_error(CancelledError(CLOSING)), scope, receive, send)
             return
-        if not (
-            is_question or is_page
-        ):  # those end with the model's work, and their last words are still sent
+        if path.startswith(_PAGE_IS_OPEN):
             receive = _until(self._ending.is_over, receive)
-        is_awaited = is_page or scope["method"] not in _SAFE_METHODS
+        is_awaited = path == _PAGE_ANSWERS or scope["method"] not in _SAFE_METHODS
         self._ending.awaited += is_awaited
         try:
             await self.app(scope, receive, send)
@@ -128,10 +129,18 @@ class GentleServer(uvicorn.Server):
         """Waits for the answers that are coming while all connections are served, then closes them."""
         self._ending.has_begun = True
         self._models.refuse()
+        if self._ending.awaited:
+            print(
+                f"ending: answers that are coming have {self._grace_s:g} s; a second signal ends at once",
+                file=sys.stderr,
+                flush=True,
+            )
         await self._wait_while(lambda: self._ending.awaited > 0, self._grace_s)
         is_quiet = self._ending.awaited == 0
         are_closed = await self._close_models()
         self._ending.is_over.set()
+        # What is cut off now was told so; tracebacks of it would say nothing more.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
         if self.force_exit:  # left out there; what was started with the application is ended all the same
             with suppress(TimeoutError):

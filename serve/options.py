@@ -7,6 +7,7 @@ from pathlib import Path
 
 from videollm.errors import ConfigError
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SHORTEST_PASSWORD = 8
 
 
@@ -29,6 +30,16 @@ class SiteOptions:
     api_keys: Path | None = None
     fetch_from: tuple[str, ...] = ()
     max_file_mb: int = 2048
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can ask."""
+        return self.host in _LOOPBACK
+
+    @property
+    def is_open_to_all(self) -> bool:
+        """Whether other machines can ask, and need no password."""
+        return not self.is_loopback and self.password is None
 
 
 @dataclass(frozen=True, slots=True)

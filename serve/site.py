@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from .store.store import Store
     from .ui.examples import ExampleClip
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MEGABYTE = 1_000_000
 # A file as base64 within JSON, and what stands around it.
 _BASE64_SHARE = 1.4
@@ -69,7 +68,7 @@ def build_site(
         OutputError: The directory cannot be written.
     """
     keys = None if options.api_keys is None else ApiKeys.from_file(options.api_keys)
-    is_private = options.password is None and keys is None and options.host in _LOOPBACK
+    is_private = options.password is None and keys is None and options.is_loopback
     secret, counts = load_secret(directory), RequestCounts()
     settings = DoorSettings(
         secret,
@@ -98,7 +97,7 @@ def _readers(options: SiteOptions) -> Readers:
         return "all"
     if options.api_keys is not None:
         return "keys"
-    return "all" if options.host in _LOOPBACK else "none"
+    return "all" if options.is_loopback else "none"
 
 
 def _body_limits(file_bytes: int) -> BodyLimits:

@@ -115,14 +115,16 @@ class Conversation:
         """
         with self._work:
             self._stop.clear()
-            self.held = None
+            before, self.held = self.held, None
             for file in files:
                 if self._stop.is_set() or self.held is not None:
-                    return
+                    break
                 if file in self.files or file in self.unreadable:
                     continue
                 yield Reading(file.name)
                 yield from self._guarded(self._read(file, patience_s), file)
+            if self._stop.is_set() and before is not None and before.file not in self.files:
+                self.held = before
 
     def ask(
         self, question: str, options: ReadOptions, sampling: dict[str, Any], eyes: Eyes
@@ -197,6 +199,7 @@ class Conversation:
                 )
                 if receipt is not None and receipt.seconds > patience_s:
                     self.held = receipt
+                    self._note(file)
                     yield Held(file)
                     return
             view, medium = yield from self._look_at(self.eyes, file, self.options)
@@ -205,11 +208,15 @@ class Conversation:
         self._views.append(view)
         self._media.append(medium)
         self._untold.append(medium)
+        self._note(file)
+        yield VideoReady(view)
+
+    def _note(self, file: BroughtFile) -> None:
+        """Takes a file down as one that the conversation is about."""
         if file.id not in self._places:
             self.ids.append(file.id)
             self._places[file.id] = len(self._turns)
             self.record.add_medium(file.id, self.options)
-        yield VideoReady(view)
 
     def _ask(
         self, question: str, options: ReadOptions, sampling: dict[str, Any], eyes: Eyes

@@ -50,6 +50,7 @@ class Receipt:
     Attributes:
         file: The file.
         info: What it says about itself.
+        window_s: How many seconds of it are looked at.
         frames: How many frames are looked at.
         visual_tokens: How many visual tokens they become, at most.
         seconds: About how long it takes while nobody else wants anything.
@@ -59,6 +60,7 @@ class Receipt:
 
     file: BroughtFile
     info: VideoInfo
+    window_s: float
     frames: int
     visual_tokens: int
     seconds: float
@@ -109,7 +111,7 @@ def write_receipt(
         sample.frames_THW3.nbytes // frames + 12 * side**2,
         token_bytes,
     )
-    return plan_receipt(eyes, Receipt(file, info, 0, 0, 0.0, 0, pace), options)
+    return plan_receipt(eyes, Receipt(file, info, 0.0, 0, 0, 0.0, 0, pace), options)
 
 
 def plan_receipt(eyes: Eyes, receipt: Receipt, options: ReadOptions) -> Receipt:
@@ -118,10 +120,12 @@ def plan_receipt(eyes: Eyes, receipt: Receipt, options: ReadOptions) -> Receipt:
     Raises:
         ConfigError: A setting is out of range.
     """
+    plan = options.plan(receipt.info, eyes.model.config.video)
     frames, tokens = plan_look(eyes.model, receipt.info, options)
     pace = receipt.pace
     return replace(
         receipt,
+        window_s=plan.end_s - plan.start_s,
         frames=frames,
         visual_tokens=tokens,
         seconds=pace.start_s + frames * (pace.read_s + pace.vision_s),

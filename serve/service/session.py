@@ -30,10 +30,12 @@ class ChatSession:
     Attributes:
         owner: Whose it is.
         conversation: What is open.
+        pending: A question that waits for a file to be read; ``None`` while there is none.
     """
 
     def __init__(self, shelf: Shelf, eyes: Eyes, owner: str) -> None:
         self.owner = owner
+        self.pending: str | None = None
         self.conversation = shelf.begin(eyes, owner)
         self._shelf, self._eyes = shelf, eyes
         shelf.enter(self)
@@ -118,7 +120,11 @@ class ChatSession:
         """
         conversation = self._conversation_for(files, options)
         if unread := self._unread(files):
-            yield from self._while_open(conversation.read(unread))
+            self.pending = question
+            try:
+                yield from self._while_open(conversation.read(unread))
+            finally:
+                self.pending = None
             if conversation is not self.conversation:
                 return
             if conversation.stopped:

@@ -77,7 +77,7 @@ class Display:
             **self.controls(busy=False),
             **self._tell(session, leaving, words or {}),
         }
-        if not session.views:
+        if not session.views or session.held:
             last |= {page.receipt: "", **self.media(session)}
         yield last
 
@@ -102,7 +102,8 @@ class Display:
     def talk(self, session: ChatSession) -> Change:
         """Returns the conversation, and what its answers rest on."""
         turns = session.turns
-        return {self._page.chat: talk.messages(turns), self._page.provenance: talk.provenance(turns)}
+        shown = talk.messages(turns, session.pending)
+        return {self._page.chat: shown, self._page.provenance: talk.provenance(turns)}
 
     def media(self, session: ChatSession) -> Change:
         """Returns players and strips, and what was not read yet."""

@@ -77,7 +77,8 @@ class Handlers:
         # Said with every change: of changes in a row the page may hear the last one only.
         listed = signals.listing(self._files.facts(session.owner, session.ids))
         yield self._display.everything(session, listed, self._models.first.defaults)
-        yield from self._show(session, session.set_media(files, session.options), words=listed)
+        reading = session.set_media(files, session.options, patience_s=_PATIENCE_S)
+        yield from self._show(session, reading, words=listed)
 
     def load(
         self, request: gr.Request, session: ChatSession | None, listed: str | None, *look: Any
@@ -113,7 +114,7 @@ class Handlers:
         if not question.strip():
             yield {self._page.session: session}
             return
-        files, missing = self._files.find(session, Listed.read(listed).ids)
+        files, missing = self._files.find(session, _asked_about(session, Listed.read(listed)))
         yield from self._show(session, _turn(session, files, question.strip(), settings), missing)
 
     def suggest(
@@ -143,12 +144,12 @@ class Handlers:
         *settings: Any,
     ) -> Iterator[Change]:
         """Asks an earlier question otherwise: its answer and all that came after it are taken back."""
-        session = self.session(request, session)
+        session, question = self.session(request, session), talk.typed(str(event.value))
         position = talk.turn_of(session.turns, _index(event))
-        if session.rewind(position) is None:
+        if not question.strip() or session.rewind(position) is None:
             yield {self._page.chat: talk.messages(session.turns), self._page.session: session}
             return
-        yield from self.ask(request, session, listed, talk.typed(str(event.value)), *settings)
+        yield from self.ask(request, session, listed, question, *settings)
 
     def undo(self, request: gr.Request, session: ChatSession | None) -> Change:
         """Takes the last question and its answer back; the question may be edited and asked anew."""
@@ -224,6 +225,13 @@ class Handlers:
         leaving = dict.fromkeys(missing, _NOT_THERE)
         yield from self._display.work(session, events, leaving, words)
         self._files.remove(session.owner, leaving)
+
+
+def _asked_about(session: ChatSession, told: Listed) -> Sequence[str]:
+    """The files that a question is about: those in the list, and such as another window has added behind them."""
+    held, listed = session.ids, list(told.ids)
+    is_behind = held[: len(listed)] == listed and not told.removed.intersection(held)
+    return held if is_behind else listed
 
 
 def _index(event: gr.EditData) -> int:

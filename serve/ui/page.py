@@ -205,7 +205,7 @@ def _chat_tab() -> dict[str, Any]:
     with gr.Row(elem_id="actions"):
         retry = gr.Button("Retry", size="sm", min_width=80)
         undo = gr.Button("Undo", size="sm", min_width=80)
-        clear = gr.Button("Clear all", size="sm", min_width=80)
+        clear = gr.Button("Clear all", size="sm", min_width=80, elem_id="clear-all")
     return {
         "chat": chat,
         "provenance": provenance,

@@ -81,7 +81,7 @@ def receipt(lines: Sequence[tuple[str, int, int]]) -> str:
 
 def held(receipt: Receipt) -> str:
     """Returns what reading a long file will take, before it is read."""
-    every_s = receipt.info.duration_s / max(1, receipt.frames)
+    every_s = receipt.window_s / max(1, receipt.frames)
     facts = (
         f"{_counted(receipt.frames, 'frame')}, one every {every_s:.2g} s",
         f"at most {_counted(receipt.visual_tokens, 'visual token')}",

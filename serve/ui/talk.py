@@ -17,9 +17,15 @@ _HTML = re.compile(r"<|&(?=[#\w])")
 _MARKUP = re.compile(r"[\\`*_\[\]<>()#~|!&$]")
 
 
-def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """Returns the conversation in the form gradio's Chatbot takes."""
-    return [{"role": role, "content": content} for _, role, content in _shown(turns)]
+def messages(turns: Sequence[Turn], pending: str | None = None) -> list[dict[str, str]]:
+    """Returns the conversation in the form gradio's Chatbot takes.
+
+    Args:
+        turns: What was said.
+        pending: A question that waits for a file to be read.
+    """
+    shown = [{"role": role, "content": content} for _, role, content in _shown(turns)]
+    return shown if pending is None else [*shown, {"role": "user", "content": _without_html(pending)}]
 
 
 def turn_of(turns: Sequence[Turn], message: int) -> int:

@@ -260,6 +260,7 @@ def visiting(
     visit = Visit(context.new_page())
     context.set_default_timeout(PATIENCE_MS)
     _listen(context, visit, url)
+    visit.page.on("dialog", lambda dialog: dialog.accept())
     visit.page.goto(url + path)
     visit.page.wait_for_selector("#question textarea")
     yield visit

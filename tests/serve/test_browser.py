@@ -270,15 +270,37 @@ def draw_questions(clip: Clip, kinds: Sequence[str]) -> list[Question]:
 
 
 @needs_pocket
-def test_three_questions_about_an_unseen_video_are_answered_rightly(browser: Browser, tmp_path: Path) -> None:
+def test_questions_about_an_unseen_video_are_answered_rightly_and_the_talk_goes_on_after_a_restart(
+    browser: Browser, tmp_path: Path
+) -> None:
     clip = sample_clip(UNSEEN_SEED, "test")
     write_clip(clip, tmp_path / "unseen.mp4")
-    with running_server("pocket", tmp_path) as url, visiting(browser, url) as visit:
-        visit.upload(tmp_path / "unseen.mp4")
-        visit.see_frames()
+    with running_server("pocket", tmp_path) as url, visiting(browser, url) as before:
+        before.upload(tmp_path / "unseen.mp4")
+        before.see_frames()
         for question in draw_questions(clip, UNSEEN_KINDS):
-            answer = visit.ask(question.text)
+            answer = before.ask(question.text)
             assert is_right(question, answer), f"{question.text} -> {answer}, expected {question.answer}"
-        visit.record_growth()
-        visit.ask("Describe the video shot by shot, with times.")
-        assert len(visit.growth()) >= 2
+        before.record_growth()
+        before.ask("Describe the video shot by shot, with times.")
+        assert len(before.growth()) >= 2
+        said = before.said()
+        address, cookies = before.page.url.removeprefix(url), before.page.context.cookies()
+    with (
+        running_server("pocket", tmp_path) as url,
+        visiting(browser, url, path=address, cookies=cookies) as after,
+    ):
+        after.wait_for_messages(len(said))
+        after.see_frames()
+        assert after.said() == said
+        times = after.page.locator("#chat .message-content .time:not(.rests *)")
+        assert times.count() > 1, said
+        second = float(times.last.get_attribute("data-seek") or "nan")
+        times.last.click()
+        after.page.wait_for_function(
+            "second => { const player = document.querySelector('[data-player]');"
+            " return Math.abs(player.currentTime - Math.min(second, player.duration)) < 0.1 }",
+            arg=second,
+        )
+        after.ask("What happens first?")
+        assert len(after.said()) == len(said) + 1

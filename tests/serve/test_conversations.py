@@ -14,7 +14,7 @@ import pytest
 
 from videollm.media import ReadOptions
 from videollm.model.modeling import VideoLLM
-from videollm_serve.service.events import BroughtFile, Done, Event, Failed, Held, VideoReady
+from videollm_serve.service.events import BroughtFile, Done, Event, Failed, Held, Reading, VideoReady
 from videollm_serve.service.history import messages_of
 from videollm_serve.service.prefixes import PrefixCaches
 from videollm_serve.service.service import ChatService
@@ -22,7 +22,7 @@ from videollm_serve.service.session import ChatSession
 from videollm_serve.service.shelf import Shelf
 from videollm_serve.store.errors import NotFoundError
 from videollm_serve.store.store import Store
-from videollm_serve.store.values import Turn
+from videollm_serve.store.values import Medium, Turn
 
 AS_IS = ReadOptions()
 CLIPS = ("one.mp4", "two.mp4", "still.png")
@@ -84,6 +84,10 @@ def heard(session: ChatSession) -> tuple[object, ...]:
     """What the model reads of a conversation before the next question."""
     places = [session.conversation._places[file.id] for file in session.conversation.files]
     return messages_of(session.turns, places, "?")
+
+
+def kept_media(store: Store, session: ChatSession) -> tuple[Medium, ...]:
+    return store.conversations.get("me", str(session.conversation_id)).media
 
 
 def shown(session: ChatSession) -> list[Turn]:
@@ -282,12 +286,13 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_long_video_is_told_about_before_it_is_read_and_a_question_reads_it(
-    mine: ChatSession, bring: Bring, long_video: Path
+    store: Store, mine: ChatSession, bring: Bring, long_video: Path
 ) -> None:
     file, still = bring(long_video), bring("still.png")
     events = list(mine.set_media([file, still], AS_IS, patience_s=0.0))
     assert events[-1] == Held(file)
     assert mine.views == ()
+    assert [medium.upload for medium in kept_media(store, mine)] == [file.id], "a reload finds it"
     held = mine.held
     assert held is not None
     assert held.seconds > 0
@@ -296,7 +301,16 @@ def test_a_long_video_is_told_about_before_it_is_read_and_a_question_reads_it(
     assert fewer.frames == held.frames // 2
     assert fewer.seconds < held.seconds
     assert fewer.nbytes < held.nbytes
-    list(mine.ask_about([file, still], "What?", mine.options, max_new_tokens=6))
+    part = mine.held_with(ReadOptions(start_s=10.0, end_s=20.0))
+    assert part is not None
+    assert part.window_s == pytest.approx(10.0)
+    fewer = mine.held_with(ReadOptions(max_frames=held.frames // 2))
+    assert fewer is not None
+    answering = mine.ask_about([file, still], "What?", mine.options, max_new_tokens=6)
+    assert next(answering) == Reading("long.mp4")
+    assert mine.pending == "What?"
+    list(answering)
+    assert mine.pending is None
     assert mine.held is None
     assert [len(view.frames) for view in mine.views] == [fewer.frames, 1]
     assert mine.views[0].visual_tokens <= fewer.visual_tokens

@@ -278,6 +278,21 @@ def test_undo_puts_the_question_back_into_the_box(
     assert page.question not in handlers.undo(ME, session), "nothing is left to take back"
 
 
+def test_a_question_is_about_what_another_window_added_to_the_same_conversation_too(
+    handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
+) -> None:
+    one, two = bring("one.mp4").id, bring("two.mp4").id
+    list(handlers.ask(ME, session, one, "First?", *LOOK, *SAMPLING))
+    other = handlers.open(ME)
+    list(handlers.turn_to(ME, other, f"open {session.conversation_id}"))
+    list(handlers.load(ME, other, f"{one} {two}", *LOOK))
+    list(handlers.ask(ME, session, one, "Second?", *LOOK, *SAMPLING))
+    assert [turn.question for turn in other.turns] == ["First?", "Second?"]
+    assert session.ids == [one, two]
+    list(handlers.ask(ME, session, f"{one} / {two}", "Without it?", *LOOK, *SAMPLING))
+    assert [turn.question for turn in session.turns] == ["Without it?"]
+
+
 def test_an_earlier_question_is_edited_and_what_came_after_it_is_gone(
     handlers: Handlers, page: Widgets, session: ChatSession, bring: Bring
 ) -> None:
@@ -289,6 +304,8 @@ def test_an_earlier_question_is_edited_and_what_came_after_it_is_gone(
     asked = [message["content"] for message in final[page.chat] if message["role"] == "user"]
     assert asked == ["First?", "Another?"]
     assert [turn.question for turn in session.turns] == ["First?", "Another?"]
+    blank = gr.EditData(None, {"index": 2, "value": "  ", "previous_value": "Another?"})
+    assert shown(handlers.edit(blank, ME, session, file, *LOOK, *SAMPLING))[page.chat] == final[page.chat]
     answer = gr.EditData(None, {"index": 1, "value": "I never said that", "previous_value": "x"})
     list(handlers.edit(answer, ME, session, file, *LOOK, *SAMPLING))
     assert [turn.question for turn in session.turns] == ["I never said that"]

@@ -59,8 +59,11 @@ const restsOn = (answer, row) => {
   const made = Object.assign(document.createElement("p"), { className: "rests" });
   made.dataset.spans = told;
   made.append("rests on ");
-  for (const { medium, start, end } of spans)
-    made.append(timeButton(`${clock(start)}–${clock(end)}`, medium, start), " ");
+  const several = document.querySelectorAll("[data-player]").length > 1;
+  for (const { medium, start, end } of spans) {
+    const which = several ? ` of video ${medium + 1}` : "";
+    made.append(timeButton(`${clock(start)}–${clock(end)}${which}`, medium, start), " ");
+  }
   answer.append(made);
 };
 
@@ -77,7 +80,15 @@ const light = () => {
   }
 };
 
-let known = 0;
+// What is lit may lie outside the part of the strip that can be seen.
+const reveal = () => {
+  for (const strip of document.querySelectorAll(".strip")) {
+    const first = strip.querySelector("button.lit");
+    if (first) strip.scrollTo({ left: first.parentElement.offsetLeft - strip.offsetLeft - 8, behavior: "smooth" });
+  }
+};
+
+let [known, revealed] = [0, ""];
 const refresh = () => {
   const [all, told] = [answers(), rows()];
   if (told.length !== known) [known, chosen] = [told.length, null];
@@ -87,6 +98,9 @@ const refresh = () => {
     answer.classList.toggle("chosen", chosen === index);
   });
   light();
+  const lit = [...document.querySelectorAll(".strip button.lit")].map((frame) => frame.dataset.seek).join(" ");
+  if (lit !== revealed) reveal();
+  revealed = lit;
 };
 
 document.addEventListener("click", (event) => {

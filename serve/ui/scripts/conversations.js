@@ -119,6 +119,15 @@ const refresh = async () => {
   nav().querySelector(".none").hidden = count > 0;
 };
 
+// What cannot be taken back is asked about first.
+document.addEventListener("click", (event) => {
+  const isClear = event.target.closest?.("#clear-all, #chat button[aria-label='Clear']");
+  if (!isClear || !document.querySelector("#chat [data-testid=user]")) return;
+  if (window.confirm("Forget this conversation and its files? They are removed from the server.")) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("#begin")) want("new");
   else if (panel()?.open && !nav().contains(event.target) && event.target.isConnected) panel().open = false;
