@@ -22,6 +22,7 @@ RUN useradd --system --uid 10001 --no-create-home videollm \
 USER 10001
 WORKDIR /data
 ENV VIDEOLLM_CACHE=/data/cache
+ENV VIDEOLLM_DATA=/data/serve
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=180s \

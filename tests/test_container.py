@@ -19,6 +19,8 @@ import pytest
 import yaml
 from dockerfile_parse import DockerfileParser
 
+from videollm_serve.options import ServerOptions
+
 # What the steps name in the image, and what therefore lies in a directory of its own here.
 PLACES = ("/opt/videollm", "/build", "/data", "/run/secrets")
 # Only root in an image may make accounts; the step is held to this.
@@ -204,6 +206,12 @@ def test_the_compose_file_names_what_there_is(compose: dict[str, Any], image: Im
     assert [volume.partition(":")[0] for volume in service["volumes"]] == list(compose["volumes"])
     assert f"/run/secrets/{service['secrets'][0]}" in image.program
     assert [volume.partition(":")[2] for volume in service["volumes"]] == ["/data"]
+    assert image.environment["VIDEOLLM_DATA"] in image.outside(" ".join(image.program))
+
+
+def test_the_container_is_not_killed_while_answers_may_still_end(compose: dict[str, Any]) -> None:
+    patience = compose["services"]["videollm"]["stop_grace_period"]
+    assert float(patience.removesuffix("s")) >= ServerOptions().grace_s + 5
 
 
 def test_the_compose_file_opens_the_server_to_this_machine_alone_and_gives_it_little(

@@ -51,7 +51,7 @@ def description(sheet: Sheet, medium: int) -> str:
     return (
         f'<section class="described" data-upload="{escape(sheet.upload)}"'
         f' aria-label="Description of {escape(sheet.name)}">'
-        f'<p class="summary">{escape(sheet.summary)}</p><p class="facts">{escape(_facts(sheet))}</p>'
+        f'<p class="summary">{escape(_summary(sheet))}</p><p class="facts">{escape(_facts(sheet))}</p>'
         f'<div class="uses">{_OVER}<span class="files">{_files(sheet)}</span></div>'
         f'<ol class="texts">{texts}</ol><div class="notices">{notices}</div></section>'
     )
@@ -80,6 +80,11 @@ def _bar(sheet: Sheet) -> str:
     value = min(sheet.read_s, sheet.duration_s)
     label = escape(f"How far {sheet.name} has been read")
     return f'<progress max="{sheet.duration_s:.3f}" value="{value:.3f}" aria-label="{label}"></progress>'
+
+
+def _summary(sheet: Sheet) -> str:
+    """All of it in a few sentences; nothing where the only text says the same."""
+    return "" if [event.text for event in sheet.events] == [sheet.summary] else sheet.summary
 
 
 def _facts(sheet: Sheet) -> str:

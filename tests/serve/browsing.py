@@ -263,6 +263,8 @@ def visiting(
     visit.page.on("dialog", lambda dialog: dialog.accept())
     visit.page.goto(url + path)
     visit.page.wait_for_selector("#question textarea")
+    # The page is drawn a moment before its scripts listen; a person is not that quick.
+    visit.page.wait_for_function("window.bringing")
     yield visit
     context.close()
     assert visit.complaints == []

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import gradio as gr
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from starlette.requests import Request
 
-from videollm import describe_video
-from videollm.describe.subtitle_files import srt, time_range, vtt
-from videollm.errors import ConfigError
+from videollm import describe_video, load_model
+from videollm.describe.subtitle_files import srt, vtt
 from videollm.model.modeling import VideoLLM
-from videollm.values import Event
 from videollm_serve.service.models import Models
 from videollm_serve.service.service import ChatService
 from videollm_serve.store.store import Store
 from videollm_serve.store.values import Upload
 from videollm_serve.ui import describe_panel as panel
-from videollm_serve.ui.describe_downloads import downloads
 from videollm_serve.ui.describe_handlers import Change, DescribeHandlers
-from videollm_serve.ui.describe_sheets import EVERY, Sheet, Wish
+from videollm_serve.ui.describe_sheets import EVERY, Wish
 from videollm_serve.ui.describe_state import DescribeState, end_describing
 from videollm_serve.ui.describe_tab import build_describe_tab
 from videollm_serve.ui.describe_widgets import DescribeTab
 
-HOSTILE = 'a"><script>alert(1)</script>&.mp4'
+from .described_html import Found, content_of
+
 NORMAL = ("normal", None, "tiny")
 EACH_PART = (EVERY, 2.0, "tiny")
 
@@ -42,7 +34,9 @@ Bring = Callable[..., Upload]
 
 @pytest.fixture(autouse=True)
 def _short_texts(tiny_model: VideoLLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiny_model.generation_config, "max_new_tokens", 6)
+    """Has every sixth token end a text: none ends by itself."""
+    ends = [*tiny_model.generation_config.eos_token_id, *range(11, 400, 6)]
+    monkeypatch.setattr(tiny_model.generation_config, "eos_token_id", ends)
 
 
 @pytest.fixture
@@ -88,32 +82,6 @@ ME = asked_by("me")
 def shown(changes: Iterable[Change]) -> Change:
     """What the tab shows after all changes."""
     return {component: value for change in changes for component, value in change.items()}
-
-
-class Found(HTMLParser):
-    """A description as a browser reads it."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.buttons: list[dict[str, str | None]] = []
-        self.links: list[dict[str, str | None]] = []
-        self.texts: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag == "button" and "data-seek" in dict(attrs):
-            self.buttons.append(dict(attrs))
-        if tag == "a":
-            self.links.append(dict(attrs))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-def content_of(link: dict[str, str | None]) -> str:
-    return base64.b64decode((link["href"] or "").partition("base64,")[2]).decode("utf-8")
 
 
 def test_a_description_is_the_one_that_the_library_gives_and_comes_text_by_text(
@@ -185,6 +153,34 @@ def test_the_description_of_another_wish_comes_back_with_the_wish(
     assert unknown[tab.description] == first[tab.description], "what is not known changes nothing"
     assert unknown[tab.every_s]["visible"]
     assert handlers.follow(ME, None, one.id)[tab.description] == second[tab.description], "the newest"
+
+
+def test_the_model_that_is_chosen_describes(
+    service: ChatService,
+    store: Store,
+    tab: DescribeTab,
+    bring: Bring,
+    clips: dict[str, Path],
+    tiny_checkpoint: Path,
+) -> None:
+    model = load_model(tiny_checkpoint, device="cpu")
+    model.generation_config.eos_token_id += [*range(12, 400, 6)]
+    expected = describe_video(model, clips["one.mp4"], every_s=2.0)
+    other = ChatService(model, "other", "It says something else.")
+    handlers = DescribeHandlers(Models([service, other]), store, tab)
+    one = bring("one.mp4")
+    first = shown(handlers.describe(ME, None, one.id, *EACH_PART))
+    second = shown(handlers.describe(ME, first[tab.state], one.id, EVERY, 2.0, "other"))
+    state: DescribeState = second[tab.state]
+    assert state.shown is not None
+    assert state.shown.wish == Wish("other", every_s=2.0)
+    assert state.shown.events == expected.events
+    assert second[tab.description] != first[tab.description]
+    back = handlers.wish(ME, state, one.id, *EACH_PART)
+    assert back[tab.description] == first[tab.description]
+    gone = shown(handlers.describe(ME, state, one.id, EVERY, 2.0, "gone"))
+    assert "there is no model" in gone[tab.progress]
+    other.close(grace_s=0)
 
 
 def test_stopped_in_the_middle_it_keeps_what_has_come_and_says_so(
@@ -334,91 +330,3 @@ def test_a_file_that_has_expired_and_a_server_that_is_busy_are_one_line(
     final = shown(handlers.describe(ME, begun[0][tab.state], one.id, *NORMAL))
     assert "bring the file again" in final[tab.progress]
     assert final[tab.start]["interactive"]
-
-
-def sheet(state: Any = "done", name: str = "clip.mp4", **fields: Any) -> Sheet:
-    events = (Event(0.0, 3.25, "a <b>star"), Event(3.25, 3700.0, ""), Event(3700.0, 3701.5, "an end & more"))
-    given = {"events": events, "summary": "All of it", "duration_s": 3701.5, "read_s": 12.0, **fields}
-    return Sheet("an-id", name, Wish("tiny", "dense"), state, **given)
-
-
-def test_no_name_text_or_message_can_become_markup() -> None:
-    hostile = sheet(
-        name=HOSTILE, summary=HOSTILE, notices=(HOSTILE,), events=(Event(0.0, 1.0, HOSTILE),), problem=HOSTILE
-    )
-    parts = [panel.description(hostile, 0), panel.hint(HOSTILE), panel.problem(HOSTILE)]
-    for state in ("running", "done", "stopped", "failed"):
-        parts += [panel.progress(hostile.ended(state, HOSTILE)), panel.description(hostile.ended(state), 0)]
-    expected = {"section", "p", "div", "button", "span", "a", "ol", "li", "progress"}
-    assert {tag for part in parts for tag in Found(part).tags} == expected
-
-
-def test_times_say_where_to_go_and_empty_texts_are_no_subtitles() -> None:
-    found = Found(panel.description(sheet(), 2))
-    assert [(button["data-seek"], button["data-end"]) for button in found.buttons] == [
-        ("0.000", "3.250"),
-        ("3.250", "3700.000"),
-        ("3700.000", "3701.500"),
-    ]
-    assert {button["data-medium"] for button in found.buttons} == {"2"}
-    assert time_range(3700.0, 3701.5) in found.texts
-    assert content_of(found.links[1]).count("-->") == 2
-
-
-def test_nothing_is_offered_to_take_away_while_it_is_made() -> None:
-    assert Found(panel.description(sheet("running"), 0)).links == []
-    assert panel.description(Sheet("an-id", "clip.mp4", Wish()), 0) == ""
-    assert "dense" in panel.description(sheet("running"), 0).lower()
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"place": 1}, "one other comes before"),
-        ({"place": 3}, "3 others come before"),
-        ({"read_s": 0.0}, "reading …"),
-        ({}, "read 0:12 of 1:01:42 …"),
-        ({"duration_s": None}, "read 0:12 …"),
-    ],
-)
-def test_the_line_says_how_far_it_is(fields: dict[str, Any], words: str) -> None:
-    html = panel.progress(sheet("running", **fields))
-    assert words in html
-    assert ("<progress" in html) == (fields.get("duration_s", 1) is not None)
-    assert "Stopping" in panel.progress(sheet("running", **fields), stopping=True)
-
-
-@given(st.text(min_size=1, max_size=40).filter(lambda name: name.isprintable()))
-def test_files_to_take_away_are_named_after_the_video(name: str) -> None:
-    files = downloads(sheet(name=name))
-    assert [file.name[file.name.rindex(".") :] for file in files] == [".srt", ".vtt", ".json"]
-    stems = {file.name[: file.name.rindex(".")] for file in files}
-    assert len(stems) == 1
-    assert not set(stems.pop()) & set('<>:"/\\|?*')
-    assert all(unquote(file.address) == file.address for file in files), "an address needs no more quoting"
-
-
-@given(
-    st.sampled_from(["brief", "normal", "dense"]),
-    st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5), st.text())),
-    st.text(),
-)
-def test_a_sheet_is_kept_as_it_is_to_the_millisecond(
-    detail: Any, events: list[tuple[float, float, str]], summary: str
-) -> None:
-    wish = Wish("tiny", detail)
-    whole = Sheet("id", "name", wish, "done", tuple(Event(*event) for event in events), summary, ("so",))
-    kept = json.loads(json.dumps(whole.to_json()))
-    again = Sheet.from_json("id", "name", json.loads(json.dumps(wish.to_json())), kept)
-    assert again.to_json() == whole.to_json()
-    assert (again.wish, again.state, again.summary) == (wish, "done", summary)
-    assert all(abs(a.start_s - b.start_s) <= 5e-4 for a, b in zip(again.events, whole.events, strict=True))
-
-
-def test_a_wish_takes_seconds_or_a_density_never_both() -> None:
-    assert Wish.of("m", EVERY, 4.0) == Wish("m", every_s=4.0)
-    assert Wish.of("m", "dense", 4.0) == Wish("m", "dense")
-    assert Wish.from_json({"detail": "brief", "of a later version": 1}) == Wish("", "brief")
-    for wrong in ((EVERY, 0.0), (EVERY, None), ([], None)):
-        with pytest.raises(ConfigError):
-            Wish.of("m", *wrong)

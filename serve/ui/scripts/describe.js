@@ -55,11 +55,27 @@ const show = () => {
   press();
 };
 
+// The text that is being said is marked, as frames are.
+const markText = (player) => {
+  for (const sheet of sheets()) {
+    if (sheet.dataset.upload !== fileOf(player)) continue;
+    for (const button of sheet.querySelectorAll("button[data-end]")) {
+      const { seek, end } = button.dataset;
+      const isNow = Number(seek) <= player.currentTime && player.currentTime < Number(end);
+      button.parentElement.classList.toggle("current", isNow);
+    }
+  }
+};
+const markMoved = ({ target }) => target instanceof HTMLVideoElement && markText(target);
+document.addEventListener("timeupdate", markMoved, true);
+document.addEventListener("seeking", markMoved, true);
+
 const readAgain = () => {
   const kept = new Set([...sheets().map((sheet) => sheet.dataset.upload), ...videos().map(fileOf)]);
   for (const id of [...cuesOf.keys()]) if (!kept.has(id)) cuesOf.delete(id);
   for (const sheet of sheets()) cuesOf.set(sheet.dataset.upload, cuesIn(sheet));
   show();
+  videos().forEach(markText);
 };
 
 document.addEventListener("click", (event) => {
@@ -67,21 +83,6 @@ document.addEventListener("click", (event) => {
   over = !over;
   show();
 });
-
-// The text that is being said is marked, as frames are.
-const markText = ({ target }) => {
-  if (!(target instanceof HTMLVideoElement)) return;
-  for (const sheet of sheets()) {
-    if (sheet.dataset.upload !== fileOf(target)) continue;
-    for (const button of sheet.querySelectorAll("button[data-end]")) {
-      const { seek, end } = button.dataset;
-      const isNow = Number(seek) <= target.currentTime && target.currentTime < Number(end);
-      button.parentElement.classList.toggle("current", isNow);
-    }
-  }
-};
-document.addEventListener("timeupdate", markText, true);
-document.addEventListener("seeking", markText, true);
 
 // Players and descriptions are redrawn by the page, and the tab is not there before it is opened.
 const concerns = ({ target }) => (target.closest ? target : target.parentElement)?.closest("#players, #describe");
