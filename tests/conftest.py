@@ -49,6 +49,7 @@ def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Keeps fixtures of a wider scope than one test away from the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VIDEOLLM_DATA", str(tmp_path_factory.mktemp("data")))
         yield
 
 

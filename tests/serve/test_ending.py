@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -135,24 +135,41 @@ def test_a_signal_lets_answers_and_uploads_end_and_what_was_brought_is_found_aga
         assert process.wait(timeout=60) == 1
 
 
+@contextmanager
+def gentle(
+    model: VideoLLM,
+    in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp],
+    directory: Path,
+    grace_s: float,
+) -> Iterator[tuple[GentleServer, Future[None], httpx.Client, Models]]:
+    """The server in a thread; gives it, what comes of it, somebody who asks it, and what answers."""
+    models, ending, data = Models([ChatService(model, "tiny")]), Ending(), directory / "data"
+    with (
+        Store(data, retention_s=3600) as store,
+        take_port("127.0.0.1", 0) as listener,
+        httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=120) as http,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        site = in_event_loop(lambda: build_site(models, store, data, SiteOptions(), ending=ending))
+        config = uvicorn.Config(site, log_config=None, timeout_graceful_shutdown=60)
+        server = GentleServer(config, models, ending, grace_s)
+        served = pool.submit(server.run, [listener])
+        try:
+            yield server, served, http, models
+        finally:
+            server.should_exit = server.force_exit = True
+
+
 def test_what_runs_past_the_grace_is_told_that_it_was_cut_off(
     tiny_model: VideoLLM, in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp], tmp_path: Path
 ) -> None:
-    models, ending = Models([ChatService(tiny_model, "tiny")]), Ending()
     with (
-        Store(tmp_path / "data", retention_s=3600) as store,
-        take_port("127.0.0.1", 0) as listener,
-        httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=120) as http,
-        ThreadPoolExecutor(3) as pool,
+        gentle(tiny_model, in_event_loop, tmp_path, grace_s=0) as (server, served, http, models),
+        ThreadPoolExecutor(1) as pool,
     ):
-        site = in_event_loop(
-            lambda: build_site(models, store, tmp_path / "data", SiteOptions(), ending=ending)
-        )
-        server = GentleServer(uvicorn.Config(site, log_config=None), models, ending, grace_s=0)
-        served = pool.submit(server.run, [listener])
         whole = pool.submit(http.post, "/v1/chat/completions", json=wish(ENDLESS))
         while models.first.engine.state.running == 0:
-            pass
+            assert not whole.done()
         with http.stream("POST", "/v1/chat/completions", json=wish(ENDLESS, stream=True)) as answer:
             lines = answer.iter_lines()
             read = until_first_word(lines)
@@ -164,3 +181,18 @@ def test_what_runs_past_the_grace_is_told_that_it_was_cut_off(
         assert whole.result().json()["error"] == last["error"]
         served.result()
         assert (server.was_quiet, server.was_cut_short) == (False, False)
+
+
+def test_an_open_page_does_not_hold_up_the_end(
+    tiny_model: VideoLLM, in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp], tmp_path: Path
+) -> None:
+    with gentle(tiny_model, in_event_loop, tmp_path, grace_s=300) as (server, served, http, _):
+        with http.stream("GET", "/gradio_api/heartbeat/some-page") as alive:
+            beats = alive.iter_lines()
+            assert next(beats) == "data: ALIVE"
+            server.handle_exit(signal.SIGTERM, None)
+            # It would beat again, and the server wait for it, for a minute.
+            with suppress(httpx.RemoteProtocolError):
+                assert [line for line in beats if line] == []
+        served.result()
+        assert server.was_quiet
