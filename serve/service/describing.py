@@ -74,6 +74,7 @@ class DescriptionRun:
         self._eyes, self._owner, self._medium, self._options = eyes, owner, medium, options
         self._script = Script(eyes.model, options)
         self._stopping = threading.Event()
+        self._has_begun = False
 
     def __iter__(self) -> Iterator[Describing]:
         """Describes.
@@ -130,6 +131,7 @@ class DescriptionRun:
         told: list[Told] = []
         for first in range(0, len(asks), _TOGETHER):
             told += yield from self._answer(asks[first : first + _TOGETHER])
+            self._has_begun = True
         return told
 
     def _answer(self, asks: Sequence[Ask]) -> Generator[Waiting, None, list[Told]]:
@@ -138,6 +140,7 @@ class DescriptionRun:
                 self._owner,
                 lambda: tell(self._eyes.model, asks, self._options),
                 self._stopping.is_set,
+                is_admitted=self._has_begun,
             )
         )
 

@@ -136,7 +136,12 @@ class Eyes:
         return (yield from self.run(owner, work, should_stop))
 
     def run(
-        self, owner: str, work: Callable[[], Result], should_stop: Callable[[], bool]
+        self,
+        owner: str,
+        work: Callable[[], Result],
+        should_stop: Callable[[], bool],
+        *,
+        is_admitted: bool = False,
     ) -> Generator[Waiting, None, Result]:
         """Has something done that takes the model.
 
@@ -144,6 +149,7 @@ class Eyes:
             owner: On whose behalf.
             work: What is done, in the engine's thread.
             should_stop: Whether nobody waits for it any more.
+            is_admitted: Whether it belongs to something that has begun, and is done though the server is ending.
 
         Yields:
             How many others come before, while any do.
@@ -152,7 +158,7 @@ class Eyes:
             BusyError: Too much waits already.
             CancelledError: Nobody waits for it any more.
         """
-        task = self.engine.submit(owner, work, should_stop=should_stop)
+        task = self.engine.submit(owner, work, should_stop=should_stop, is_admitted=is_admitted)
         try:
             yield from (Waiting(place) for place in task if place)
         finally:

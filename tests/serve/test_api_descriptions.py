@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from videollm import describe_video
 from videollm.describe.settings import DescribeOptions
 from videollm.describe.subtitle_files import srt, vtt
-from videollm.errors import CancelledError, ConfigError
+from videollm.errors import CancelledError, ConfigError, VideoLLMError
 from videollm.media import ReadOptions
 from videollm.model.modeling import VideoLLM
 from videollm_serve.options import SiteOptions
@@ -195,6 +195,23 @@ def test_others_get_their_turn_between_two_windows(service: ChatService, clips: 
     released.set()
     thread.join()
     assert other.result() <= 1 < len(texts)
+
+
+def test_a_description_that_has_begun_comes_to_its_end_though_the_server_is_ending(
+    tiny_model: VideoLLM, clips: dict[str, Path]
+) -> None:
+    service = ChatService(tiny_model, "tiny")
+    wish = ("me", medium(clips["one.mp4"]), DescribeOptions(every_s=0.5, max_new_tokens=4))
+    expected = list(service.describe(*wish))
+    told = iter(service.describe(*wish))
+    begun = [next(told)]
+    while not isinstance(begun[-1], TextReady):
+        begun.append(next(told))
+    service.refuse()
+    assert [type(one) for one in (*begun, *told)] == [type(one) for one in expected]
+    with pytest.raises(VideoLLMError, match="closing"):
+        list(service.describe(*wish))
+    service.close(grace_s=0)
 
 
 def test_a_description_that_is_stopped_goes_no_further(service: ChatService, clips: dict[str, Path]) -> None:
