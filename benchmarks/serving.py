@@ -84,6 +84,7 @@ def main() -> None:
             idle = wait_until_idle(url)
     found = result(alone, options.alone_seconds, together, options.seconds, memory, idle)
     found |= {"clients": options.clients, "seconds": options.seconds}
+    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "serving.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (options.out / "serving.md").write_text(report(found), encoding="utf-8")
     print(report(found))

@@ -23,14 +23,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # What takes minutes, longest first: a process that begins with one of these at the end keeps the others waiting.
 _LONG = (
+    "test_ray.py",
     "test_chain.py",
     "test_processes.py",
     "test_browser.py",
     "test_tutorial.py",
     "test_records.py",
-    "test_describe_verb.py",
-    "test_ray.py",
     "test_first_token.py",
+    "test_describe_verb.py",
     "test_process_engine.py",
 )
 

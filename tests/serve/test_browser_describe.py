@@ -182,7 +182,7 @@ def test_a_question_is_answered_meanwhile_and_stopped_in_the_middle_what_has_com
     page.get_by_role("button", name="Stop", exact=True).press("Enter")
     page.wait_for_selector("#describe-progress >> text=stopped at")
     assert told(page)[-1][1] < 1500
-    assert "the rest is missing" in page.inner_text(".described .facts")
+    page.wait_for_selector(".described .facts >> text=the rest is missing")
     assert not page.get_by_role("button", name="Stop", exact=True).is_visible()
     ((_, cues),) = page.evaluate(TRACKS)[0]
     assert len(cues) == len(told(page))
