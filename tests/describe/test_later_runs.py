@@ -166,3 +166,16 @@ def test_a_run_that_ends_before_it_tidies_up_leaves_that_to_the_next(describe, l
     assert files(out, "srt") == {"srt/night.srt"}
     describe(library)
     assert files(out, "srt") == {"srt/colours.srt", "srt/deeper", "srt/deeper/night.srt"}
+
+
+def test_what_a_killed_program_left_half_written_is_removed_and_nothing_else_is(describe, library, out):
+    describe(library, formats=("srt", "html"))
+    whole = {path for path in out.rglob("*") if path.is_file()}
+    pictures = {path.parent for path in (out / "thumbnails").rglob("*.jpg")}
+    for folder in (out, out / "srt" / "deeper", *pictures):
+        (folder / ".0123456789abcdef.part").write_text("half")
+    for own in (out / ".part", out / "srt" / ".mine.part", out / "0123456789abcdef.part"):
+        own.write_text("mine")
+        whole.add(own)
+    describe(library)
+    assert {path for path in out.rglob("*") if path.is_file()} == whole

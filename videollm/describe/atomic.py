@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+# What a program that was killed leaves of a file that it was writing.
+_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
+
+
+def remove_partial(paths: Iterable[Path]) -> None:
+    """Removes those of some files that programs did not live to complete; nobody may be writing them.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    for path in paths:
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink()
 
 
 @contextmanager

@@ -15,7 +15,13 @@ from .holding import NAME as LOCK
 from .holding import holding
 from .ledger import NAME as LEDGER
 from .ledger import Ledger
-from .outputs import remove_files, remove_outputs, write_collections, write_files
+from .outputs import (
+    remove_files,
+    remove_outputs,
+    remove_partial_outputs,
+    write_collections,
+    write_files,
+)
 from .rows import Row
 from .tally import Tally
 
@@ -132,6 +138,8 @@ def _refuse_to_mix(directory: Path, is_told: bool) -> None:
 
 def _prepare(directory: Path, *, resume: bool, overwrite: bool) -> None:
     _refuse_to_mix(directory, resume or overwrite)
+    if (directory / LEDGER).exists():
+        remove_partial_outputs(directory)
     if overwrite:
         if (directory / LEDGER).exists():  # else what is called as our files are is not ours
             remove_outputs(directory)

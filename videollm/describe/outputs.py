@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ConfigError
-from .atomic import replacing
+from .atomic import remove_partial, replacing
 from .ledger import Ledger
 from .rows import Row
 from .sheet import write_sheet
@@ -111,6 +111,17 @@ def write_collections(rows: Rows, formats: Collection[str], out: Path) -> None:
     for name, write in _OF_A_JOB.items():
         if name in formats:
             write(lambda: (row.rounded() for row in rows()), out)
+
+
+def remove_partial_outputs(out: Path) -> None:
+    """Removes what a killed program left of these files; nobody else may be writing them.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    remove_partial(out.iterdir())
+    for folder in (*_OF_A_SOURCE, "thumbnails"):
+        remove_partial((out / folder).rglob(".*.part"))
 
 
 def remove_outputs(out: Path) -> None:
