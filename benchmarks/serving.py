@@ -1,4 +1,4 @@
-"""Forty people who chat with the built-in model at once: right answers, fair turns, flat memory.
+"""Forty people who chat with the built-in model at once: right answers, fair turns, memory.
 
     python benchmarks/serving.py --seconds 300 --out benchmarks/results
 
@@ -254,7 +254,7 @@ afterwards nothing ran on: {found["idle_at_the_end"]}.
 
 Each client got {least} to {most} answers (median {middle:g}); an answer took {median_s:.2f} s (median), 95 % less than
 {late_s:.2f} s, the longest {last_s:.2f} s. Memory of the server in the four quarters of the time: {quarters} MiB,
-{found["most_memory_mb"]:.0f} MiB at most; the keys and values of conversations that may go on fill up to 512 MiB of it.
+{found["most_memory_mb"]:.0f} MiB at most.
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +93,7 @@ def to_json(options: ReadOptions) -> dict[str, Any]:
 
 def from_json(look: Mapping[str, Any]) -> ReadOptions:
     """Returns the look that was written down; one that means nothing (any more) is the checkpoint's own."""
-    known = {field.name for field in fields(ReadOptions)}.intersection(_CHOSEN)
     try:
-        return ReadOptions(**{name: value for name, value in look.items() if name in known})
+        return ReadOptions(**{name: value for name, value in look.items() if name in _CHOSEN})
     except (ConfigError, TypeError):
         return ReadOptions()
