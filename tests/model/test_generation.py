@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -152,6 +155,18 @@ def test_clearing_the_cache_ends_the_answer_that_reads_with_it(ask):
     cache.clear()
     assert list(stream) == []
     assert stream.finish_reason == "cancelled"
+
+
+def test_a_cache_that_is_let_go_frees_its_memory_at_once(ask, encode):
+    cache, video = PromptCache(), encode()
+    finish(ask(QUESTION, [video], cache=cache))
+    kept = weakref.ref(cache.cache)
+    gc.disable()
+    try:
+        del cache
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_it_stops_between_tokens_when_told_to(ask):

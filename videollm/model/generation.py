@@ -35,7 +35,8 @@ class PromptCache:
         ids: The ids that have been read.
         visual_tokens: The visual tokens read at their placeholders, (K, D).
         cache: Their keys and values.
-        reader: What reads with this cache: a new answer takes it over, and an unfinished older one ends as cancelled.
+        reader: A mark of what reads with this cache: a new answer takes it over, and an unfinished older one ends as
+            cancelled.
     """
 
     def __init__(self) -> None:
@@ -251,16 +252,18 @@ class Reader:
         """Reads nothing yet; see :func:`prepare`."""
         self.prompt, self.cache = prompt, cache
         self._model, self._visual_tokens = model, visual_tokens
+        # Not the reader itself: each would hold the other, and a cache let go would keep its memory for a long time.
+        self._mark = object()
 
     def start(self) -> int:
         """Goes back to the part of the cache that this prompt begins with, and returns its length."""
-        self.cache.reader = self
+        self.cache.reader = self._mark
         return self.cache.keep_prefix(self._model, self.prompt, self._visual_tokens)
 
     @property
     def displaced(self) -> bool:
         """Whether another answer has taken the cache over, or it was cleared, since this one began."""
-        return self.cache.reader is not self
+        return self.cache.reader is not self._mark
 
     @torch.no_grad()
     def read(self, answer: Sequence[int]) -> Tensor:
