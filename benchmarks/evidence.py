@@ -4,7 +4,7 @@
 
 Questions about test clips with several events, one of which is asked about, are answered by the built-in model. A way
 of telling gives every visual token a weight; from there on all ways go through ``videollm.model.evidence``. Pointed
-rightly is an answer whose best-lit stretch has its middle in the true time of the event. Nothing is chosen on the test
+rightly is an answer whose best-lit stretch has its middle in the true time of the event. Nothing is chosen on these
 clips; the one attention head that points best is chosen on as many training clips as ``--train`` asks for.
 """
 
@@ -38,7 +38,7 @@ from evidence_ways import (
 from videollm import load_model
 from videollm.media import processor_of
 from videollm.model import PromptCache, VideoLLM, stream_generate
-from videollm.model.attribution import find_evidence
+from videollm.model.attribution import visual_weights
 from videollm.model.evidence import (
     MOST_LIT_SHARE,
     Array,
@@ -46,6 +46,7 @@ from videollm.model.evidence import (
     brightest_stretches,
     brightness,
     cell_edges_s,
+    light,
 )
 from videollm.model.prompting import escape_marks
 from videollm.synthetic.language.scoring import is_right
@@ -56,7 +57,8 @@ from videollm.values import EncodedVideo, FramePlan, GenerationSettings, Message
 RESULTS = Path(__file__).parent / "results"
 LIBRARY = "the library's"
 SETTINGS = GenerationSettings(max_new_tokens=96)
-_FIRST_SEED = 50_000
+# The library's way was chosen on the test clips from 50,000 on; what it is worth is told on others.
+_FIRST_SEED = 60_000
 _BY_FRAMES = "the library's weights, spread over the frames of each token's patches"
 _CONTRAST = "attention of the answer, less that of other questions"
 
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument(
         "--train", type=int, default=100, help="questions about training clips, to choose a head"
     )
+    parser.add_argument("--first-seed", type=int, default=_FIRST_SEED, help="of the test clips")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -102,7 +105,7 @@ def main() -> None:
     open_model.set_attn_implementation("eager")
     head = choose_head(model, open_model, draw("train", options.train, 0))
     print(f"best head of the training clips: layer {head[0] + 1}, head {head[1] + 1}", flush=True)
-    asked = draw("test", options.questions, _FIRST_SEED)
+    asked = draw("test", options.questions, options.first_seed)
     watch = Stopwatch()
     rows = measure(model, open_model, asked, head, watch)
     seconds = {name: spent / len(asked) for name, spent in watch.seconds.items()}
@@ -183,7 +186,8 @@ def measure_one(
     with watch("answering"):
         prompt, answer, cache = ask(model, video, one.question.text)
     with watch(LIBRARY):
-        spans = find_evidence(model, cache, prompt, answer, [video])
+        weights_K = visual_weights(model, cache, [*prompt, *answer], len(prompt))
+        spans = () if weights_K is None else light(weights_K.tolist(), [video])
     seen = read(open_model, video, [*prompt, *answer], len(prompt), watch)
     weights = token_weights(seen)
     weights["best head of the training clips"] = head_weights(seen)[head]
@@ -194,7 +198,7 @@ def measure_one(
     stretches = {LIBRARY: [(span.start_s, span.end_s) for span in spans]}
     stretches |= {way: by_tokens(weights_K, video) for way, weights_K in weights.items()}
     stretches["hiding each second"] = by_seconds(drops_S, encoded.plan)
-    stretches[_BY_FRAMES] = by_frames(weights["attention x gradient, size in each head"], encoded)
+    stretches[_BY_FRAMES] = by_frames(weights["attention of the answer, best of heads"], encoded)
     length_s = one.clip.duration_s
     start_s = rng.uniform(0, (1 - MOST_LIT_SHARE) * length_s)
     stretches["baseline: a stretch by chance"] = [(start_s, start_s + MOST_LIT_SHARE * length_s)]

@@ -14,14 +14,14 @@ Right, all: of the questions answered rightly, and of all, the share whose best-
 time of the event (95 % interval, Wilson). Any named: the same of the right ones, if any event counts that the question
 or its answer names, such as the one that another comes after. Overlap: intersection over union of that stretch and the
 true time, mean over the right answers. Lit: how much of the clip all stretches together cover, mean and most. The way
-in bold is what `VideoChat` fills `answer.evidence` with; it is the same as "attention x gradient, size in each head",
-read off the values of the kept cache without any attention matrix. Asked is about clips of at least two events, where
-what is asked about takes at most half of the clip; of a colour the true time is as long as its object can be seen.
-Several questions are about one clip, so the intervals are a little narrow."""
+in bold is what `VideoChat` fills `answer.evidence` with; it is the same as "attention of the answer, best of heads",
+with all that came before the answer taken from the kept cache. It was chosen on other test clips. Asked is about clips
+of at least two events, where what is asked about takes at most half of the clip; of a colour the true time is as long
+as its object can be seen. Several questions are about one clip, so the intervals are a little narrow."""
 
 #: What each way has to compute besides the answer.
 COSTS = {
-    "the library's": "the question and the answer read again, forwards and backwards",
+    "the library's": "the answer read again, attention kept",
     "attention": "prompt and answer read again, attention kept (with `gradients` for those)",
     "gradients": "backwards through all of it",
     "hiding each second": "the question and the answer read once for each second of video",

@@ -11,12 +11,14 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from .clock import format_time
 from .errors import ContextOverflowError
 from .media import Medium, processor_of
-from .model.attribution import find_evidence
+from .model.attribution import visual_weights
+from .model.evidence import light
 from .model.generation import FinishReason, PromptCache, stream_generate
 from .model.modeling import VideoLLM
-from .model.prompting import format_time, plain_text
+from .model.prompting import plain_text
 from .values import Answer, EncodedVideo, GenerationSettings, Message, Span, Usage
 
 Result = TypeVar("Result")
@@ -163,14 +165,20 @@ class AnswerStream(Iterator[str]):
         try:
             yield from stream
             if self._finds_evidence and stream.finish_reason != "cancelled":
-                evidence = self._driver.run(
-                    lambda: find_evidence(model, self._cache, prompt.input_ids, stream.ids, shown)
-                )
+                evidence = self._evidence([*prompt.input_ids, *stream.ids], len(prompt.input_ids), shown)
         except (GeneratorExit, KeyboardInterrupt):
             stream.close()
             self.answer = self._told(stream, notices, ())
             raise
         self.answer = self._told(stream, notices, evidence)
+
+    def _evidence(
+        self, ids: Sequence[int], prompt_tokens: int, shown: Sequence[EncodedVideo]
+    ) -> tuple[Span, ...]:
+        """The spans that an answer rests on; only what takes the model is done where it runs."""
+        model, cache = self._model, self._cache
+        weights_K = self._driver.run(lambda: visual_weights(model, cache, ids, prompt_tokens))
+        return () if weights_K is None else light(weights_K.tolist(), shown)
 
     def _shown(self, asked: Message) -> list[EncodedVideo]:
         """The videos as the question lets them be seen."""
