@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from videollm.synthetic.words import clock
+from videollm.clock import format_time
 from videollm.values import Span
 
 from .values import Conversation, Medium, Turn
@@ -87,7 +87,7 @@ def _turn(number: int, turn: Turn, media: tuple[Medium, ...]) -> Iterator[str]:
 
 
 def _evidence(span: Span, media: tuple[Medium, ...]) -> str:
-    where = f"{clock(span.start_s)}–{clock(span.end_s)}"
+    where = f"{format_time(span.start_s, decimals=1)}–{format_time(span.end_s, decimals=1)}"
     return where if len(media) < 2 else f"{where} of medium {span.video + 1}"
 
 

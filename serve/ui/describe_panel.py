@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
+from videollm.clock import format_time
 from videollm.describe.subtitle_files import time_range
 from videollm.values import Event
 
 from .describe_downloads import Download, downloads
 from .describe_sheets import Sheet, Wish
-from .panel import clock
 
 NOTHING_TO_DESCRIBE = "Bring a video, then describe it here: what happens when, as text and as subtitles."
 
@@ -58,17 +58,17 @@ def description(sheet: Sheet, medium: int) -> str:
 
 
 def _line(sheet: Sheet) -> str:
-    of = f" of {clock(sheet.duration_s)}" if sheet.duration_s else ""
+    of = f" of {format_time(sheet.duration_s)}" if sheet.duration_s else ""
     match sheet.state:
         case "running" if sheet.place:
             others = "one other comes" if sheet.place == 1 else f"{sheet.place} others come"
             return f"{sheet.name}: {others} before …"
         case "running" if sheet.read_s:
-            return f"{sheet.name}: read {clock(sheet.read_s)}{of} …"
+            return f"{sheet.name}: read {format_time(sheet.read_s)}{of} …"
         case "running":
             return f"{sheet.name}: reading …"
         case "stopped":
-            return f"{sheet.name}: stopped at {clock(_end_s(sheet))}{of}."
+            return f"{sheet.name}: stopped at {format_time(_end_s(sheet))}{of}."
         case _:
             count = len(sheet.events)
             return f"{sheet.name}: described in {count} {'text' if count == 1 else 'texts'}."
@@ -90,7 +90,7 @@ def _summary(sheet: Sheet) -> str:
 def _facts(sheet: Sheet) -> str:
     facts = [_density(sheet.wish), *([f"by {sheet.wish.model}"] if sheet.wish.model else [])]
     if sheet.state in ("stopped", "failed"):
-        facts.append(f"ended early, at {clock(_end_s(sheet))}: the rest is missing")
+        facts.append(f"ended early, at {format_time(_end_s(sheet))}: the rest is missing")
     return " · ".join(facts)
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from videollm.clock import format_time
 from videollm.synthetic.files import write_clip
 from videollm.synthetic.rendering import render_frame
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
-
-from .panel import clock
 
 # Seeds of the test split, picked for variety.
 EXAMPLE_SEEDS = (61, 56, 13, 3)
@@ -60,7 +59,7 @@ def data_directory() -> Path:
 def _prepare(directory: Path, seed: int) -> ExampleClip:
     clip = sample_clip(seed, "test")
     example = ExampleClip(
-        directory / f"scene-{seed}.mp4", directory / f"scene-{seed}.png", clock(clip.duration_s)
+        directory / f"scene-{seed}.mp4", directory / f"scene-{seed}.png", format_time(clip.duration_s)
     )
     if not example.path.exists():
         _render(clip, example)

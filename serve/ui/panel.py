@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
+from videollm.clock import format_time
 from videollm.values import Answer
 
 from ..service.events import MediumView, SeenFrame
@@ -17,17 +18,6 @@ _CANNOT_PLAY = (
 )
 
 _ENDINGS = {"cancelled": ("stopped",), "length": ("cut short: raise “Answer tokens, at most”",)}
-
-
-def clock(seconds: float, *, decimals: int = 0) -> str:
-    """Returns ``m:ss``, from one hour on ``h:mm:ss``, rounded half up at the given decimal."""
-    scale = 10**decimals
-    ticks = int(seconds * scale + 0.5)
-    whole, fraction = divmod(ticks, scale)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-    return f"{text}.{fraction:0{decimals}d}" if decimals else text
 
 
 def players(views: Sequence[MediumView]) -> str:
@@ -88,7 +78,7 @@ def held(receipt: Receipt) -> str:
         f"about {_duration(receipt.seconds)}",
         f"{max(1, round(receipt.nbytes / 1e6))} MB of memory",
     )
-    name, length = escape(receipt.file.name), clock(receipt.info.duration_s)
+    name, length = escape(receipt.file.name), format_time(receipt.info.duration_s, decimals=1)
     return (
         f'<section class="look held" aria-label="Before {name} is read"><p><b>{name}</b> lasts {length}. '
         f"Looking at it takes {' · '.join(facts)}.</p>"
@@ -101,10 +91,16 @@ def problem(line: str) -> str:
     return f'<p class="notice" role="alert">{escape(line)}</p>'
 
 
-def usage(answer: Answer) -> str:
-    """Returns what an answer cost as one small line, with what else should be known."""
+def usage(answer: Answer, model: str | None = None) -> str:
+    """Returns what an answer cost as one small line, with what else should be known.
+
+    Args:
+        answer: The answer.
+        model: Whose it is, where there are several.
+    """
     cost = answer.usage
     facts = [
+        *([escape(model)] if model else []),
         *_ENDINGS.get(answer.finish_reason, ()),
         _counted(cost.frames, "frame"),
         _counted(cost.visual_tokens, "visual token"),
@@ -145,7 +141,7 @@ def _facts(view: MediumView) -> str:
     info = view.info
     facts = [f"{info.width} × {info.height}", info.codec]
     if info.kind == "video":
-        facts = [clock(info.duration_s), *facts, f"{info.fps:.3g} fps"]
+        facts = [format_time(info.duration_s, decimals=1), *facts, f"{info.fps:.3g} fps"]
     line = f"<b>{escape(view.file.name)}</b> {escape(' · '.join(facts))}"
     return line + "".join(f'<span class="notice">{escape(notice)}</span>' for notice in view.notices)
 
@@ -161,7 +157,7 @@ def _strip(number: int, view: MediumView, named: bool) -> str:
 
 
 def _frame(number: int, frame: SeenFrame) -> str:
-    time = clock(frame.time_s, decimals=1)
+    time = format_time(frame.time_s, decimals=1)
     picture = f"data:image/jpeg;base64,{base64.b64encode(frame.jpeg).decode('ascii')}"
     return (
         f'<li><button data-medium="{number}" data-seek="{frame.time_s:.3f}" aria-label="Go to {time}">'

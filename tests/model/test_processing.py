@@ -17,7 +17,7 @@ from transformers import AutoProcessor, PreTrainedTokenizerFast
 from videollm.errors import ConfigError, ContextOverflowError, DataError
 from videollm.model import VideoLLMProcessor
 from videollm.model.processing import add_prompt_tokens
-from videollm.model.prompting import VisualLayout, escape_marks, format_time
+from videollm.model.prompting import VisualLayout, escape_marks
 from videollm.model.settings import PromptSettings
 from videollm.values import FramePlan, Message
 
@@ -342,23 +342,6 @@ def test_batches_are_padded_on_the_side_asked_for(processor, encode):
     right = processor([short, long], [[], [video]], padding_side="right")
     assert right["input_ids"][0, :length].equal(lone["input_ids"][0])
     assert (right["labels"][right["attention_mask"] == 0] == -100).all()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0:00"),
-        (0.49, "0:00"),
-        (0.5, "0:01"),
-        (2.5, "0:03"),
-        (59.5, "1:00"),
-        (600, "10:00"),
-        (3599.5, "1:00:00"),
-        (7325, "2:02:05"),
-    ],
-)
-def test_times_are_rounded_half_up(seconds, text):
-    assert format_time(seconds) == text
 
 
 class TestFittingTheContext:

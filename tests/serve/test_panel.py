@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from videollm.model.prompting import format_time
 from videollm.values import Answer, Span, Usage, VideoInfo
 from videollm_serve.service.events import BroughtFile, MediumView, SeenFrame
 from videollm_serve.ui import panel
@@ -41,22 +38,10 @@ def view(
     return MediumView(file, info, (SeenFrame(0.25, b"a"), SeenFrame(60.96, b"b")), 34, notices)
 
 
-@given(st.floats(0, 50_000))
-def test_the_clock_is_the_one_that_the_model_reads(seconds: float) -> None:
-    assert panel.clock(seconds) == format_time(seconds)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0:00.0"), (0.05, "0:00.1"), (59.96, "1:00.0"), (3725.3, "1:02:05.3")]
-)
-def test_tenths_are_rounded_half_up_and_carried(seconds: float, text: str) -> None:
-    assert panel.clock(seconds, decimals=1) == text
-
-
 def test_a_video_gets_a_player_with_its_facts() -> None:
     html = panel.players([view()])
     assert '<video data-player="0" src="media/an-id" data-duration="61.500"' in html
-    assert "1:02 · 320 × 240 · h264 · 30 fps" in html
+    assert "1:01.5 · 320 × 240 · h264 · 30 fps" in html
     assert "cannot play" in html
     assert str(FILES) not in html
 

@@ -97,7 +97,7 @@ def test_a_conversation_as_markdown() -> None:
         "- Medium 1: a_b.mp4\n- Medium 2: old.mov (not kept any more)\n\n"
         "## 1 · 2026-01-01 12:00 UTC\n\n**This did not work:**\n\nold.mov cannot be read.\n\n"
         "## 2 · 2026-01-01 12:01 UTC\n\n> Who?\\\n> And where?\n\nA duck.\n\nOn a lake.\n\n*Stopped.*\n\n"
-        "*Rests on:* 0:03–1:05 of medium 1, 0:00–0:01 of medium 2\n"
+        "*Rests on:* 0:03.2–1:05.0 of medium 1, 0:00.0–0:01.0 of medium 2\n"
     )
 
 

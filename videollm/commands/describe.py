@@ -314,7 +314,7 @@ def _progress_facts(tally: Tally) -> dict[str, int | float]:
 
 
 def _progress_line(tally: Tally) -> str:
-    from ..model.prompting import format_time
+    from ..clock import format_time
 
     per_s, left_s = _rate(tally)
     failed = f", {tally.failed} failed" if tally.failed else ""

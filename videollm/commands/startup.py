@@ -100,7 +100,7 @@ def print_evidence(answer: Answer, media: int) -> None:
     """
     if not answer.evidence or not sys.stderr.isatty():
         return
-    from ..model.prompting import format_time
+    from ..clock import format_time
 
     stretches = (
         f"{format_time(math.floor(span.start_s))}-{format_time(math.ceil(span.end_s))}"

@@ -8,9 +8,9 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..clock import format_time
 from ..media import processor_of
 from ..model.modeling import VideoLLM
-from ..model.prompting import format_time
 from ..values import Description, Event, FramePlan, Message, Usage
 from ..video.subtitles import Cue, read_subtitles, spoken
 from .settings import DescribeOptions

@@ -14,7 +14,8 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
-from ..synthetic.words import capitalised, clock
+from ..clock import format_time
+from ..synthetic.words import capitalised
 from ..values import Event
 from .atomic import replacing
 from .rows import Row
@@ -114,7 +115,7 @@ class _Totals:
 
     @property
     def rest(self) -> str:
-        length = f"{self.seconds / 3600:,.1f} hours" if self.seconds >= 3600 else clock(self.seconds)
+        length = f"{self.seconds / 3600:,.1f} hours" if self.seconds >= 3600 else format_time(self.seconds)
         failed = f"{self.failed:,} failed, " if self.failed else ""
         return f"{failed}{length} of video"
 
@@ -222,7 +223,7 @@ def _section(row: Row, out: Path) -> Iterator[str]:
 
 def _facts(row: Row) -> Iterator[str]:
     if row.duration_s:
-        yield clock(row.duration_s)
+        yield format_time(row.duration_s)
     part = window(row)
     if part:
         yield f"this part: {part}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from operator import attrgetter
 
-from ..synthetic.words import clock
+from ..clock import format_time
 from ..values import Event
 from .rows import Row
 
@@ -44,7 +44,7 @@ def one_line(text: str) -> str:
 
 def time_range(start_s: float, end_s: float) -> str:
     """Returns a stretch of time as people read it, ``0:04–0:09``, or one time where both are the same second."""
-    start, end = clock(start_s), clock(end_s)
+    start, end = format_time(start_s), format_time(end_s)
     return start if start == end else f"{start}–{end}"
 
 
@@ -60,7 +60,7 @@ def window(row: Row) -> str:
         return time_range(row.plan["start_s"], row.plan["end_s"])
     if source.end_s is not None:
         return time_range(source.start_s or 0.0, source.end_s)
-    return f"from {clock(source.start_s or 0.0)}"
+    return f"from {format_time(source.start_s or 0.0)}"
 
 
 def _cues(events: Iterable[Event]) -> Iterator[tuple[int, int, str]]:

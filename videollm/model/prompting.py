@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..clock import format_time
 from ..errors import ConfigError, DataError
 from ..values import EncodedVideo, FramePlan
 from .budget import TokenPlan
@@ -71,14 +72,6 @@ class RenderedPrompt:
     input_ids: list[int]
     labels: list[int]
     text: str
-
-
-def format_time(seconds: float) -> str:
-    """Returns a time as ``m:ss``, from one hour as ``h:mm:ss``, rounded half up."""
-    whole = int(seconds + 0.5)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def split_marks(content: str) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
+from ..clock import format_time
 from .scenes import COLOURS, SHAPES, Backdrop, WorldObject
 
 ORDINALS = (
@@ -29,17 +29,9 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def clock(seconds: float) -> str:
-    """Returns a time as ``m:ss``, or ``h:mm:ss`` from one hour on, rounded half up to whole seconds."""
-    whole = math.floor(seconds + 0.5)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def span(start_s: float, end_s: float) -> str:
     """Returns a stretch of time the way questions of time are answered: ``from 0:03 to 0:05``."""
-    return f"from {clock(start_s)} to {clock(end_s)}"
+    return f"from {format_time(start_s)} to {format_time(end_s)}"
 
 
 def in_order(things: Iterable[WorldObject]) -> list[WorldObject]:

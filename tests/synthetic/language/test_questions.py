@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from videollm.clock import format_time
 from videollm.synthetic import truth, words
 from videollm.synthetic.language import phrasings
 from videollm.synthetic.language.follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
@@ -169,7 +170,7 @@ def _literal(clip, question):
         case "count_shots", _:
             return str(len(clip.shots))
         case "cut", form:
-            return f"at {words.clock(clip.shots[int(form)].start_s)}"
+            return f"at {format_time(clip.shots[int(form)].start_s)}"
         case "count_objects", "all":
             shots = clip.shots if question.shot_index is None else [clip.shots[question.shot_index]]
             return str(sum(len(shot.objects) for shot in shots))

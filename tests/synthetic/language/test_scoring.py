@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videollm.synthetic import words
+from videollm.clock import format_time
 from videollm.synthetic.language.question import DESCRIPTIONS, KINDS, Question
 from videollm.synthetic.language.questions import ask
 from videollm.synthetic.language.scoring import dense_line_scores, is_right
@@ -99,9 +99,9 @@ def test_times_may_be_off_by_a_second_but_not_the_words_around_them(question, gi
 
 @given(st.floats(0, 7200), st.floats(-3, 3))
 def test_a_cut_is_right_exactly_within_a_second_of_its_exact_time(exact, off):
-    printed = words.clock(max(0.0, exact + off))
+    printed = format_time(max(0.0, exact + off))
     seconds = sum(int(part) * 60**power for power, part in enumerate(reversed(printed.split(":"))))
-    question = Question("cut", f"at {words.clock(exact)}", exact_s=((exact, exact),))
+    question = Question("cut", f"at {format_time(exact)}", exact_s=((exact, exact),))
     if abs(abs(seconds - exact) - 1) > 1e-5:
         assert is_right(question, f"at {printed}") is (abs(seconds - exact) <= 1)
 

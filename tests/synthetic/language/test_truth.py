@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videollm.clock import format_time
 from videollm.synthetic import truth, words
 from videollm.synthetic.scenes import Action, Backdrop, WorldObject
 from videollm.synthetic.truth import Event
@@ -99,7 +100,7 @@ def test_held_out_combinations_are_of_colour_and_shape_or_of_shape_and_action(th
     [(0, "0:00"), (3.49, "0:03"), (3.5, "0:04"), (2.5, "0:03"), (75, "1:15"), (3599.5, "1:00:00")],
 )
 def test_times_are_rounded_half_up_to_whole_seconds(seconds, printed):
-    assert words.clock(seconds) == printed
+    assert format_time(seconds) == printed
 
 
 @pytest.mark.parametrize(

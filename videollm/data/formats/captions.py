@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...model.prompting import format_time
+from ...clock import format_time
 from ..problems import RowError
 from ..records import short
 from ..rows import KEY, TEXT, Row

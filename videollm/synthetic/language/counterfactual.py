@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from ...clock import format_time
 from .. import truth, twins, words
 from ..scenes import Clip, WorldObject
 from . import facts
@@ -86,7 +87,7 @@ def _probes(clip: Clip) -> Iterator[_Probe]:
         for relation in ("before", "after"):
             yield _Probe("order", partial(_order, one, other, relation), slots=slots | {"relation": relation})
     for second in range(1, int(clip.duration_s)):
-        slots = {"time": words.clock(second), "seconds": f"{second} seconds"}
+        slots = {"time": format_time(second), "seconds": f"{second} seconds"}
         yield _Probe("at", partial(facts.at, second=second), slots=slots)
     yield from _shot_probes(clip)
 

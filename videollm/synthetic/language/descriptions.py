@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...clock import format_time
 from .. import motion, truth, words
 from ..scenes import Clip, Shot, WorldObject
 
@@ -42,7 +43,7 @@ def caption(clip: Clip) -> str:
 def dense(clip: Clip) -> str:
     """Describes a clip with a line for each shot: its times, what happens, the setting, camera, light and tone."""
     return "\n".join(
-        f"[{words.clock(shot.start_s)}-{words.clock(shot.end_s)}] {shot_description(shot, index)}"
+        f"[{format_time(shot.start_s)}-{format_time(shot.end_s)}] {shot_description(shot, index)}"
         for index, shot in enumerate(clip.shots)
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...clock import format_time
 from .. import truth, words
 from ..scenes import Clip, Shot, WorldObject
 from .descriptions import backdrop_phrase, caption, dense
@@ -130,7 +131,7 @@ def count_shots(clip: Clip) -> Question:
 def cut(clip: Clip, index: int) -> Question:
     """The time of the cut with this index."""
     second = truth.cuts_s(clip)[index]
-    return Question("cut", f"at {words.clock(second)}", form=str(index + 1), exact_s=((second, second),))
+    return Question("cut", f"at {format_time(second)}", form=str(index + 1), exact_s=((second, second),))
 
 
 def caption_of(clip: Clip) -> Question:

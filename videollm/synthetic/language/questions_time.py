@@ -7,6 +7,7 @@ import math
 import random
 from typing import TypeVar
 
+from ...clock import format_time
 from .. import truth, words
 from ..scenes import Clip, WorldObject
 from . import facts, references
@@ -88,7 +89,7 @@ def ask_at(clip: Clip, rng: random.Random) -> Question | None:
         return None
     second, fact = picked
     seconds = "1 second" if second == 1 else f"{second} seconds"
-    return fact.worded(say(rng, clip.split, "at", time=words.clock(second), seconds=seconds))
+    return fact.worded(say(rng, clip.split, "at", time=format_time(second), seconds=seconds))
 
 
 def ask_count_shots(clip: Clip, rng: random.Random) -> Question:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from ...clock import format_time
 from .. import truth, words
 from ..scenes import Clip, Shot
 from .dialogue import dialogue
@@ -40,7 +41,7 @@ def _shot_log(shot: Shot, shot_index: int) -> str:
 
 
 def _times(start_s: float, end_s: float) -> str:
-    return f"{words.clock(start_s)}-{words.clock(end_s)}"
+    return f"{format_time(start_s)}-{format_time(end_s)}"
 
 
 def world_exchange(clip: Clip, rng: random.Random, turns: int = 6) -> tuple[str, list[Question]]:
