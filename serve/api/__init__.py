@@ -3,6 +3,7 @@
 routes       all of it on one application
 schemas      what requests may say, as types; what is not supported is refused, not passed over
 validation   what is said of requests that are not so
+wording      what pydantic finds, in one line for a person
 translating  messages of a request into turns and media
 media        the files that a request names
 running      work in a thread, heard from the event loop

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from videollm.errors import CancelledError
+from videollm.errors import CancelledError, ContextOverflowError, VideoLLMError
 from videollm.model.generation import default_settings
 from videollm.values import GenerationSettings
 
@@ -20,23 +21,25 @@ from ..service.events import Done, Event, TextPiece, Waiting
 from ..web.owners import owner_of
 from .answers import Completion
 from .media import MediaSources
-from .refusals import as_request_error, find_service
+from .refusals import as_request_error, find_service, medium_at_fault
 from .running import Run, Runs
 from .schemas import ChatRequest
 from .streaming import comment_line, data_line, stream_of
-from .translating import translate
+from .translating import WishedMedium, translate
+from .validation import JsonRoute
 
 if TYPE_CHECKING:
     from videollm.values import Answer
 
     from ..service.models import Models
+    from ..service.programs import ProgramMedium
     from ..service.service import ChatService
 
 
 def chat_router(models: Models, sources: MediaSources, runs: Runs) -> APIRouter:
     """Returns the routes ``POST /v1/chat/completions``, ``GET /v1/models`` and ``GET /v1/models/{model}``."""
     chat = _Chat(models, sources, runs)
-    router = APIRouter()
+    router = APIRouter(route_class=JsonRoute)
     router.add_api_route("/v1/chat/completions", chat.complete, methods=["POST"], response_model=None)
     router.add_api_route("/v1/models", chat.models, methods=["GET"], response_model=None)
     router.add_api_route("/v1/models/{model}", chat.model, methods=["GET"], response_model=None)
@@ -64,7 +67,9 @@ class _Chat:
         owner, completion = owner_of(request.scope), Completion(service.name)
         async with AsyncExitStack() as stack:
             media = await stack.enter_async_context(self.sources.files(owner, talk.media, wish.videollm))
-            run = self.runs.begin(service.question(owner, talk.messages, media, settings))
+            blame = partial(_field_at_fault, tuple(zip(talk.media, media, strict=True)))
+            question = service.question(owner, talk.messages, media, settings)
+            run = self.runs.begin(question, blame, only_last=not wish.stream)
             stack.callback(run.stop)
             if not wish.stream:
                 last = await run.last(request.receive)
@@ -97,6 +102,10 @@ def _settings(service: ChatService, wish: ChatRequest) -> GenerationSettings:
     }
     usual = default_settings(service.model)
     return replace(usual, **{name: value for name, value in said.items() if value is not None})
+
+
+def _field_at_fault(media: Sequence[tuple[WishedMedium, ProgramMedium]], error: VideoLLMError) -> str | None:
+    return "messages" if isinstance(error, ContextOverflowError) else medium_at_fault(error, media)
 
 
 def _unbroken(answer: Answer) -> Answer:

@@ -8,7 +8,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,22 @@ from starlette.responses import JSONResponse, Response
 from videollm.describe.outputs import write_files
 from videollm.describe.rows import Row, Source
 from videollm.describe.settings import DescribeOptions
-from videollm.errors import ConfigError
-from videollm.media import ReadOptions
+from videollm.errors import ConfigError, ContextOverflowError, VideoLLMError
 from videollm.values import Description, Event
 
-from ..service.describing import Described, Describing, DescriptionRun, TextReady, WindowRead
+from ..service.describing import Described, Describing, TextReady, WindowRead
 from ..service.events import Waiting
 from ..web.errors import RequestError
 from ..web.owners import owner_of
 from ..web.storage import in_thread
 from .answers import seconds_of, usage_of
 from .media import MediaSources
-from .refusals import as_request_error, find_service
+from .refusals import as_request_error, find_service, medium_at_fault
 from .running import Run, Runs
 from .schemas import DescriptionRequest, Extension, Look
 from .streaming import comment_line, data_line, stream_of
 from .translating import WishedMedium
+from .validation import JsonRoute
 
 if TYPE_CHECKING:
     from ..service.models import Models
@@ -50,7 +51,7 @@ _NOTHING_SAID = {"srt": "", "vtt": "WEBVTT\n", "md": ""}
 
 def descriptions_router(models: Models, sources: MediaSources, runs: Runs) -> APIRouter:
     """Returns the route ``POST /v1/descriptions``."""
-    router = APIRouter()
+    router = APIRouter(route_class=JsonRoute)
     descriptions = _Descriptions(models, sources, runs)
     router.add_api_route(DESCRIPTIONS_PATH, descriptions.describe, methods=["POST"], response_model=None)
     return router
@@ -69,11 +70,13 @@ class _Descriptions:
             raise RequestError(
                 400, f"a stream is JSON, got the format {wish.format!r}", code="invalid", param="format"
             )
-        options, owner, reply = _options(wish), owner_of(request.scope), _Reply(service.name)
-        wished = WishedMedium(wish.video, Look(), "video")
+        options, owner, reply = _options(service, wish), owner_of(request.scope), _Reply(service.name)
+        wished = WishedMedium(wish.video, Look(start_s=wish.start_s, end_s=wish.end_s), "video", place="")
         async with AsyncExitStack() as stack:
             (medium,) = await stack.enter_async_context(self.sources.files(owner, [wished], Extension()))
-            run = self.runs.begin(_begun(service, owner, medium, options))
+            work = service.describe(owner, medium, replace(options, reading=medium.options))
+            blame = partial(_field_at_fault, wish, (wished, medium))
+            run = self.runs.begin(work, blame, only_last=not wish.stream)
             stack.callback(run.stop)
             if wish.stream:
                 return stream_of(_lines(run, reply), stack.pop_all())
@@ -83,15 +86,6 @@ class _Descriptions:
                 return JSONResponse(reply.whole(last.description))
             text = await in_thread(_text, wish, medium, last.description)
             return Response(text, media_type=f"{TEXT_TYPES[wish.format]}; charset=utf-8")
-
-
-def _begun(
-    service: ChatService, owner: str, medium: ProgramMedium, options: DescribeOptions
-) -> DescriptionRun:
-    try:
-        return service.describe(owner, medium, options)
-    except ConfigError as error:
-        raise as_request_error(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +130,30 @@ async def _lines(run: Run[Describing], reply: _Reply) -> AsyncIterator[str]:
                 yield data_line(reply.whole(description))
 
 
-def _options(wish: DescriptionRequest) -> DescribeOptions:
+def _field_at_fault(
+    wish: DescriptionRequest, medium: tuple[WishedMedium, ProgramMedium], error: VideoLLMError
+) -> str | None:
+    # What is asked about all of a video holds the texts about its parts: long ones may leave no room.
+    if isinstance(error, ContextOverflowError):
+        return None if wish.max_tokens is None else "max_tokens"
+    return medium_at_fault(error, [medium])
+
+
+def _options(service: ChatService, wish: DescriptionRequest) -> DescribeOptions:
+    """How a video is described, checked against what the model can do, before the video is fetched."""
+    config = service.model.config
     try:
-        return DescribeOptions(
-            detail=wish.detail,
-            every_s=wish.every_s,
-            style=wish.style,
-            reading=ReadOptions(start_s=wish.start_s, end_s=wish.end_s),
-            max_new_tokens=wish.max_tokens,
+        options = DescribeOptions(
+            detail=wish.detail, every_s=wish.every_s, style=wish.style, max_new_tokens=wish.max_tokens
         )
+        options.window_s(config.video)
     except ConfigError as error:
-        raise as_request_error(error) from error
+        raise as_request_error(error, "every_s") from error
+    try:
+        options.question(config.describe)
+    except ConfigError as error:
+        raise as_request_error(error, "style") from error
+    return options
 
 
 def _text(wish: DescriptionRequest, medium: ProgramMedium, description: Description) -> str:

@@ -54,7 +54,8 @@ class MediaSources:
         if len(wished) > self.most_media:
             raise RequestError(
                 400,
-                f"a request may have {self.most_media} videos and images, got {len(wished)}",
+                f"a request may have {self.most_media} videos and images, got {len(wished)}: ask about fewer",
+                code="invalid",
                 param="messages",
             )
         async with AsyncExitStack() as kept:
@@ -111,7 +112,8 @@ def _options(wished: WishedMedium, usual: Extension) -> ReadOptions:
     try:
         return ReadOptions(**said)
     except ConfigError as error:
-        raise RequestError(400, str(error), code="invalid", param=wished.param) from None
+        # Numbers by themselves have been checked: what is left is a window that ends before it starts.
+        raise RequestError(400, str(error), code="invalid", param=wished.field("end_s")) from None
 
 
 def _looks(look: Look) -> dict[str, float | int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from starlette.types import Receive
 
@@ -18,6 +19,8 @@ from .refusals import as_request_error
 
 Event = TypeVar("Event")
 Event_co = TypeVar("Event_co", covariant=True)
+#: Says which field of the request an error is about, if one is.
+Blame: TypeAlias = Callable[[VideoLLMError], str | None]
 
 
 class Work(Protocol[Event_co]):
@@ -46,8 +49,13 @@ class Runs:
         """How many run or wait now."""
         return self._count
 
-    def begin(self, work: Work[Event]) -> Run[Event]:
+    def begin(self, work: Work[Event], blame: Blame, *, only_last: bool) -> Run[Event]:
         """Begins with a piece of work; the event loop's thread calls this.
+
+        Args:
+            work: The work.
+            blame: Says which field of the request an error is about.
+            only_last: Whether nobody wants to hear more than the last event.
 
         Raises:
             RequestError: Too many run already (429).
@@ -60,7 +68,7 @@ class Runs:
                 headers={"Retry-After": "30"},
             )
         self._count += 1
-        run = Run(work)
+        run = Run(work, blame, only_last)
         self._threads.submit(run.work).add_done_callback(lambda _: self._forget())
         return run
 
@@ -69,19 +77,23 @@ class Runs:
 
 
 class Run(Generic[Event]):
-    """Work that is being done; iterating gives its events, and raises its error.
+    """Work that is being done; iterating gives its events, and raises its error as the API tells it.
 
     Args:
         work: The work.
+        blame: Says which field of the request an error is about.
+        only_last: Whether the last event is the only one that is passed on.
     """
 
-    def __init__(self, work: Work[Event]) -> None:
-        self._work = work
+    def __init__(self, work: Work[Event], blame: Blame, only_last: bool) -> None:
+        self._work, self._blame, self._only_last = work, blame, only_last
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while (event := await self._heard.get()) is not None:
+            if isinstance(event, VideoLLMError):
+                raise as_request_error(event, self._blame(event)) from event
             if isinstance(event, Exception):
                 raise event
             yield event
@@ -99,8 +111,6 @@ class Run(Generic[Event]):
         watch = asyncio.create_task(self._stop_when_gone(receive))
         try:
             events = [event async for event in self]
-        except VideoLLMError as error:
-            raise as_request_error(error) from error
         finally:
             has_left = watch.done()
             watch.cancel()
@@ -120,7 +130,8 @@ class Run(Generic[Event]):
     def work(self) -> None:
         """Passes the events on, and an error as the last of them; in a thread."""
         try:
-            for event in self._work:
+            # Each event wakes the loop's thread, which takes the interpreter from the model's.
+            for event in deque(self._work, maxlen=1) if self._only_last else self._work:
                 self._tell(event)
         except Exception as error:  # noqa: BLE001 - raised where it is listened to
             self._tell(error)

@@ -30,11 +30,18 @@ class WishedMedium:
         url: Id of an upload, ``data:`` or http(s) URL.
         look: How it is looked at, as far as the medium itself says.
         param: Which field of the request names it.
+        place: What stands before the names of the fields of its look in the request, as ``messages[0].``.
     """
 
     url: str
     look: Look
     param: str
+    place: str
+
+    def field(self, name: str) -> str:
+        """Returns which field of the request says something of how it is looked at, if one does."""
+        says_itself = getattr(self.look, name) is not None
+        return f"{self.place}{name}" if says_itself else f"videollm.{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +67,14 @@ def translate(said: Sequence[Said]) -> Talk:
     """
     media: list[WishedMedium] = []
     written = [
-        (_role(message), _content(message, f"messages.{place}.content", media))
+        (_role(message), _content(message, f"messages[{place}].content", media))
         for place, message in enumerate(said)
     ]
     turns = [
         Message(role, "\n".join(text for _, text in texts))
         for role, texts in groupby(written, key=lambda one: one[0])
     ]
-    _check(turns)
+    _check(said, turns)
     return Talk(tuple(turns), tuple(media))
 
 
@@ -87,7 +94,7 @@ def _content(message: Said, param: str, media: list[WishedMedium]) -> str:
         if pieces and not pieces[-1].endswith("\n"):
             pieces.append("\n")
         pieces.append(_MARK)
-        media.append(_wished(part, f"{param}.{place}"))
+        media.append(_wished(part, f"{param}[{place}]"))
     return "".join(_spaced(pieces))
 
 
@@ -102,23 +109,26 @@ def _spaced(pieces: Sequence[str]) -> Iterator[str]:
 
 def _wished(part: VideoPart | ImagePart, param: str) -> WishedMedium:
     if isinstance(part, ImagePart):
-        return WishedMedium(part.image_url.url, Look(), f"{param}.image_url")
+        return WishedMedium(part.image_url.url, Look(), f"{param}.image_url.url", f"{param}.image_url.")
     look = Look(**part.video_url.model_dump(exclude={"url"}))
-    return WishedMedium(part.video_url.url, look, f"{param}.video_url")
+    return WishedMedium(part.video_url.url, look, f"{param}.video_url.url", f"{param}.video_url.")
 
 
-def _check(turns: Sequence[Message]) -> None:
-    roles = [turn.role for turn in turns]
+def _check(said: Sequence[Said], turns: Sequence[Message]) -> None:
+    roles, last = [_role(message) for message in said], len(said) - 1
     told = sum(1 for _ in takewhile(lambda role: role == "system", roles))
     if "system" in roles[told:]:
-        raise _wrong("a system message may only stand before all others")
+        late = roles.index("system", told)
+        raise _wrong("a system message may only stand before all others", f"messages[{late}].role")
     if roles[-1] != "user":
-        raise _wrong("the last message must be the user's: it is what gets answered")
+        message = f"the last message must be the user's, got the {roles[-1]}'s: it is what gets answered"
+        raise _wrong(message, f"messages[{last}].role")
     if roles[told] != "user":
-        raise _wrong("the first message after the system's must be the user's")
+        message = f"the first message after the system's must be the user's, got the {roles[told]}'s"
+        raise _wrong(message, f"messages[{told}].role")
     if not turns[-1].content.replace(_MARK, "").strip():
-        raise _wrong("the last message asks nothing; add a text")
+        raise _wrong("the last message asks nothing; add a text", f"messages[{last}].content")
 
 
-def _wrong(message: str) -> RequestError:
-    return RequestError(400, message, code="invalid_messages", param="messages")
+def _wrong(message: str, param: str) -> RequestError:
+    return RequestError(400, message, code="invalid_messages", param=param)

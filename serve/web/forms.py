@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MOST_PARTS = 8
 # Fields beside the file (as OpenAI's "purpose") are read past; they have no reason to be long.
 _MOST_FIELD_BYTES = 64_000
+_MOST_NAME_CHARACTERS = 40
 
 
 def is_form(content_type: str) -> bool:
@@ -40,6 +41,7 @@ class FormFile:
         #: The file's name as sent; empty until its part has begun.
         self.name = ""
         self._field = field.encode()
+        self._others: list[str] = []
         self._parts = 0
         self._field_bytes = 0
         self._found = self._in_file = self._ended = False
@@ -65,9 +67,7 @@ class FormFile:
         if not self._ended:
             raise _malformed("it ends before its last boundary")
         if not self._found:
-            raise RequestError(
-                400, f"no file was sent: expected it in the field {self._field.decode()!r}", param="file"
-            )
+            raise self._missing()
 
     def _callbacks(self) -> MultipartCallbacks:
         return {
@@ -95,7 +95,9 @@ class FormFile:
 
     def _on_headers_finished(self) -> None:
         options = parse_options_header(self._disposition)[1]
-        if options.get(b"name") != self._field:
+        name = options.get(b"name", b"")
+        if name != self._field:
+            self._others.append(_decode(name))
             return
         if self._found:
             raise RequestError(400, "more than one file was sent: send each by itself", param="file")
@@ -108,10 +110,19 @@ class FormFile:
             return
         self._field_bytes += end - start
         if self._field_bytes > _MOST_FIELD_BYTES:
+            if not self._found:
+                raise self._missing()  # no text is that long: this is the file, in a field of another name
             raise _malformed(f"its fields beside the file are longer than {_MOST_FIELD_BYTES:,} bytes")
 
     def _on_end(self) -> None:
         self._ended = True
+
+    def _missing(self) -> RequestError:
+        field = self._field.decode()
+        names = ", ".join(repr(name[:_MOST_NAME_CHARACTERS]) for name in self._others) or "no fields"
+        wrong = f"expected the file in the form's field {field!r}, got {names}"
+        message = f"{wrong}: send it as curl -F {field}=@clip.mp4 does"
+        return RequestError(400, message, code="no_file", param=field)
 
 
 def _decode(name: bytes) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -20,6 +20,8 @@ from .names import clean_name
 from .owners import owner_of
 from .quotas import Ledger, Quotas
 from .storage import UploadStore, in_thread
+
+T = TypeVar("T")
 
 UPLOAD_PATH = "/v1/videos"
 #: What a form may add to its file: boundaries, headers and small fields.
@@ -86,12 +88,20 @@ class _Videos:
 
     async def show(self, request: Request, id: str) -> Response:
         """Shows one of the owner's files."""
-        return JSONResponse(_shown(await in_thread(self._store.get, owner_of(request.scope), known_id(id))))
+        return JSONResponse(_shown(await self._of_id(self._store.get, request, id)))
 
     async def remove(self, request: Request, id: str) -> Response:
         """Removes one of the owner's files."""
-        await in_thread(self._store.delete, owner_of(request.scope), known_id(id))
+        await self._of_id(self._store.delete, request, id)
         return JSONResponse({"id": id, "object": "video", "deleted": True})
+
+    async def _of_id(self, function: Callable[[str, str], T], request: Request, id: str) -> T:
+        """Asks the store about one of the owner's files; where there is none, the id is what is wrong."""
+        try:
+            return await in_thread(function, owner_of(request.scope), known_id(id))
+        except RequestError as error:
+            error.param = "id" if error.status == 404 else None
+            raise
 
     def _declared_bytes(self, request: Request) -> int:
         declared_bytes = int(request.headers.get("content-length", "0"))

@@ -240,7 +240,7 @@ def test_an_owner_finds_nothing_of_anothers(address: str, video: str) -> None:
         assert stranger.get(f"/v1/videos/{video}").status_code == 404
         refused = stranger.post("/v1/chat/completions", json=wish(asked(video)))
     assert refused.status_code == 404
-    assert refused.json()["error"]["param"] == "messages.0.content.0.video_url"
+    assert refused.json()["error"]["param"] == "messages[0].content[0].video_url.url"
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,12 @@ def test_a_video_may_come_with_the_request_itself(
         ({"video": "nothing-of-yours"}, 404, "video", "no such upload"),
         ({"video": "file:///etc/passwd"}, 400, "video", ""),
         ({"video": "data:text/plain;base64,SGVsbG8="}, 415, "video", "neither a video nor an image"),
-        ({"every_s": 1, "detail": "dense"}, 400, None, "give one of the two"),
-        ({"style": "sonnet"}, 400, None, "no style 'sonnet'"),
-        ({"start_s": 3, "end_s": 2}, 400, None, ""),
-        ({"start_s": 999}, 400, None, "lasts only"),
+        ({"every_s": 1, "detail": "dense"}, 400, "every_s", "give one of the two"),
+        ({"every_s": 1e6}, 400, "every_s", "got 1e+06"),
+        ({"style": "sonnet"}, 400, "style", "no style 'sonnet'"),
+        ({"start_s": 3, "end_s": 2}, 400, "end_s", "must end after it starts"),
+        ({"start_s": 999}, 400, "start_s", "a day.mp4 lasts only"),
+        ({"max_tokens": 2**40}, 400, "max_tokens", "at most 2147483648, got 1099511627776"),
         ({"stream": True, "format": "srt"}, 400, "format", "a stream is JSON"),
         ({"format": "html"}, 400, "format", "srt"),
         ({"every_s": "often"}, 400, "every_s", "number"),
@@ -165,6 +167,7 @@ def test_a_file_that_cannot_be_read_has_its_owners_name(http: httpx.Client, clip
     refused = http.post("/v1/descriptions", json=wish(id))
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "unreadable_video")
     assert refused.json()["error"]["message"].startswith("mine.mp4")
+    assert refused.json()["error"]["param"] == "video"
     (streamed,) = objects(http.post("/v1/descriptions", json=wish(id, stream=True)))
     assert streamed == refused.json()
 
@@ -311,36 +314,3 @@ def test_metrics_count_what_is_asked(
     ]
     assert buckets == sorted(buckets)
     assert buckets[-1] == after[f"videollm_request_seconds_count{{{chat}}}"]
-
-
-@pytest.mark.parametrize(
-    ("content", "param"),
-    [
-        ([{"type": "text", "text": "a"}, {"type": "video_url", "video_url": {}}], "1.video_url.url"),
-        ([{"type": "text", "text": "a"}, {"type": "video_url", "video_url": {"url": 5}}], "1.video_url.url"),
-        ([{"type": "video_url", "video_url": {"url": "a", "fps": 99}}], "0.video_url.fps"),
-        ([{"type": "video_url", "video_url": "a"}], "0.video_url"),
-        ([{"type": "text", "text": "a", "more": 1}], "0.more"),
-        ([{"type": "text"}], "0.text"),
-        ([{"type": "input_audio"}], "0"),
-        ([5], "0"),
-        (5, ""),
-    ],
-)
-def test_a_wrong_field_is_named_as_it_was_sent(http: httpx.Client, content: Any, param: str) -> None:
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": content}]
-    refused = http.post("/v1/chat/completions", json={"model": "tiny", "messages": messages})
-    assert refused.status_code == 400
-    error = refused.json()["error"]
-    assert error["param"] == f"messages.1.content.{param}".rstrip(".")
-    assert error["message"].startswith(error["param"])
-    assert "\n" not in error["message"]
-
-
-@pytest.mark.parametrize(
-    ("body", "type"), [("{", "application/json"), ("[]", "application/json"), ("{}", "text/plain")]
-)
-def test_what_is_no_json_object_is_said_to_be_none(http: httpx.Client, body: str, type: str) -> None:
-    refused = http.post("/v1/descriptions", content=body, headers={"Content-Type": type})
-    assert refused.status_code == 400
-    assert "expected a JSON object" in refused.json()["error"]["message"]

@@ -298,6 +298,42 @@ def test_a_malformed_form_is_refused_in_one_line(
     assert files_of(client) == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "got"),
+    [
+        ({"video": ("clip.mp4", MP4)}, "'video'"),
+        ({"video": ("clip.mp4", MP4 + bytes(300_000))}, "'video'"),
+        ({"purpose": (None, "vision"), "File": ("clip.mp4", MP4)}, "'purpose', 'File'"),
+        ({"x" * 100: ("clip.mp4", MP4)}, f"'{'x' * 40}'"),
+        ({}, "no fields"),
+    ],
+)
+def test_a_file_in_another_field_is_told_the_name_it_needs(
+    client: httpx.Client, fields: dict[str, tuple[str | None, bytes | str]], got: str
+) -> None:
+    if fields:
+        answer = client.post("/v1/videos", files=fields)
+    else:
+        answer = client.post(
+            "/v1/videos", content=END, headers={"Content-Type": "multipart/form-data; boundary=b"}
+        )
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == ("file", "no_file")
+    assert (
+        error["message"]
+        == f"expected the file in the form's field 'file', got {got}: send it as curl -F file=@clip.mp4 does"
+    )
+    assert files_of(client) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("id", ["nothing-of-yours", "a%20b"])
+def test_an_upload_that_is_not_there_is_laid_to_its_id(client: httpx.Client, method: str, id: str) -> None:
+    answer = client.request(method, f"/v1/videos/{id}")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "id")
+
+
 def test_ten_declared_gigabytes_are_refused_at_once(port: int, client: httpx.Client) -> None:
     answer = exchange(port, client, ["Content-Length: 10000000000", "Content-Type: video/mp4"], MP4)
     assert answer.startswith(b"HTTP/1.1 413 ")
