@@ -110,7 +110,7 @@ class DescriptionRun:
         return whole
 
     def _next(self, windows: Iterator[Window]) -> Window | None:
-        with self._eyes.readers:
+        with self._eyes.reading(self._stopping.is_set, is_admitted=self._has_begun):
             if self._stopping.is_set():
                 raise CancelledError("stopped before all was read")
             return next(windows, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,8 @@ _logger = logging.getLogger(__name__)
 CLOSING = "the server is closing"
 # A step that does not come back may be one of minutes: the end does not wait for it.
 _LAST_STEP_S = 2.0
+# Seconds between two times that all who wait for an answer hear of their place.
+_TELL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Engine:
         # One after the other: nothing new is taken; the thread ends when it has nothing to do; nothing at all is taken.
         self._is_closing = self._is_ending = self._is_over = self._has_ended = False
         self._answered = self._written = 0
+        self._tell_next_s = 0.0
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -101,6 +105,14 @@ class Engine:
                 self._answered,
                 self._written,
             )
+
+    def takes(self, *, is_admitted: bool) -> bool:
+        """Whether work is taken at all: not where the server is ending.
+
+        Args:
+            is_admitted: Whether it belongs to something that has begun.
+        """
+        return not (self._has_ended or self._is_over or (self._is_closing and not is_admitted))
 
     def kv_bytes_of_token(self) -> int:
         """Returns the bytes of a token's keys and values; for work that runs in the engine's thread."""
@@ -198,12 +210,12 @@ class Engine:
 
     def _put(self, queue: FairQueue[Any], waiting: Waiting) -> None:
         with self._changed:
-            if self._has_ended or self._is_over or (self._is_closing and not waiting.is_admitted):
+            if not self.takes(is_admitted=waiting.is_admitted):
                 raise CancelledError(CLOSING)
             if not waiting.is_admitted:
                 self._check_room(queue, waiting.owner)
             queue.put(waiting.owner, waiting)
-            _tell_places(queue)
+            waiting.tell_place(next(place for place, one in enumerate(queue) if one is waiting))
             self._changed.notify_all()
 
     def _check_room(self, queue: FairQueue[Any], owner: str) -> None:
@@ -263,6 +275,12 @@ class Engine:
                     self._running[stream.start()] = stream
                 except Exception as error:  # noqa: BLE001 - handed to whoever asked
                     stream.abandon(error)
+            self._tell_answers()
+
+    def _tell_answers(self) -> None:
+        """Says how many come before; each who waits is a thread that is woken, so only now and then."""
+        if (now_s := time.monotonic()) >= self._tell_next_s:
+            self._tell_next_s = now_s + _TELL_S
             _tell_places(self._answers)
 
     def _has_room_for(self, stream: EngineStream) -> bool:

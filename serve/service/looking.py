@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from videollm.errors import CancelledError
 from videollm.media import (
     Frames,
     Medium,
@@ -26,7 +27,9 @@ from videollm.media import (
 )
 from videollm.model.budget import plan_tokens
 from videollm.values import FramePlan, VideoInfo
+from videollm.video import given_up_when
 
+from .engine import CLOSING
 from .events import BroughtFile, MediumView, SeenFrame, Waiting
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ class Eyes:
             BusyError: Too much waits already.
             CancelledError: Nobody waits for it any more.
         """
-        with self.readers:
+        with self.reading(should_stop):
             known = find_medium(self.model, path, options, cache=self.cache)
             if known is not None:
                 return known
@@ -112,11 +115,34 @@ class Eyes:
             BusyError: Too much waits already.
             CancelledError: Nobody waits for it any more.
         """
-        with self.readers:
+        with self.reading(should_stop):
             ahead = self._read(file.path, options)
         medium = yield from self._encode(owner, file.path, options, ahead, should_stop)
         assert ahead.frames is not None
         return _view(file, ahead.frames, medium), medium
+
+    @contextmanager
+    def reading(self, should_stop: Callable[[], bool], *, is_admitted: bool = False) -> Iterator[None]:
+        """Waits until one more file may be decoded; what the block decodes ends as soon as nobody waits for it.
+
+        Args:
+            should_stop: Whether nobody waits for it any more.
+            is_admitted: Whether it belongs to something that has begun, and is done though the server is ending.
+
+        Raises:
+            CancelledError: Nobody waits for it any more, or the server is ending.
+        """
+
+        def is_over() -> bool:
+            return should_stop() or not self.engine.takes(is_admitted=is_admitted)
+
+        with self.readers, given_up_when(is_over):
+            try:
+                yield
+            except CancelledError:
+                if not self.engine.takes(is_admitted=is_admitted):
+                    raise CancelledError(CLOSING) from None
+                raise
 
     def _read(self, path: Path, options: ReadOptions) -> ReadAhead:
         config = self.model.config

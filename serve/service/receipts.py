@@ -92,7 +92,7 @@ def write_receipt(
         BusyError: Too much waits already.
         CancelledError: Nobody waits for it any more.
     """
-    with eyes.readers:
+    with eyes.reading(should_stop):
         started = time.perf_counter()
         info = probe(file.path, limits=options.limits)
         start_s = time.perf_counter() - started

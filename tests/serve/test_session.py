@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from videollm.chat import VideoChat
 from videollm.checkpoints import load_model
 from videollm.media import ReadOptions, read_media
 from videollm.model.modeling import VideoLLM
+from videollm.video import DecodeLimits
+from videollm.video.worker import run_in_worker
+from videollm_serve.service.conversation import STOPPED
 from videollm_serve.service.events import BroughtFile, Done, Event, Failed, Reading, TextPiece, VideoReady
 from videollm_serve.service.service import ChatService
 from videollm_serve.service.session import ChatSession
@@ -162,6 +166,39 @@ def test_stop_while_reading_leaves_the_question_unasked(
     assert session.turns[-1].question == QUESTION
     assert "Stopped before" in session.turns[-1].text
     answer_of(list(session.ask_about([brought["one.mp4"]], QUESTION, AS_IS, max_new_tokens=2)))
+
+
+def test_a_file_that_is_being_decoded_is_given_up_at_once(
+    session: ChatSession, brought: dict[str, BroughtFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodes_for_ever(monkeypatch)
+    for end in (session.stop, session.begin):
+        reading = session.ask_about([brought["one.mp4"]], QUESTION, AS_IS)
+        assert next(reading) == Reading("one.mp4")
+        threading.Timer(0.3, end).start()
+        rest = list(reading)
+        assert rest in ([Failed(STOPPED)], [])
+    assert session.views == ()
+
+
+def test_a_server_that_ends_gives_up_what_is_being_decoded(
+    service: ChatService, brought: dict[str, BroughtFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodes_for_ever(monkeypatch)
+    session = service.open()
+    reading = session.ask_about([brought["one.mp4"]], QUESTION, AS_IS)
+    assert next(reading) == Reading("one.mp4")
+    threading.Timer(0.3, service.refuse).start()
+    assert list(reading) == [Failed("the server is closing")]
+
+
+def decodes_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every file take longer to decode than anybody waits, in a real process."""
+
+    def reads(*_: object) -> None:
+        run_in_worker(time.sleep, 1000, limits=DecodeLimits(), subject="one.mp4")
+
+    monkeypatch.setattr("videollm_serve.service.looking.read_frames", reads)
 
 
 def test_clear_while_reading_forgets_the_question_too(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from videollm.errors import ConfigError, UnreadableVideoError
-from videollm.video import DecodeLimits, decode_frames, plan_frames, probe, warm_up
+from videollm.errors import CancelledError, ConfigError, UnreadableVideoError
+from videollm.video import DecodeLimits, decode_frames, given_up_when, plan_frames, probe, warm_up
 from videollm.video.worker import WorkerPool, run_in_worker
 
 LIMITS = DecodeLimits()
@@ -58,6 +59,22 @@ def test_a_hang_ends_at_the_time_limit() -> None:
     with pytest.raises(UnreadableVideoError, match=r"clip\.mp4.*longer than 0\.5 s"):
         call(time.sleep, 1000, limits=DecodeLimits(seconds=0.5))
     assert call(len, "next") == 4
+
+
+def test_what_nobody_waits_for_any_more_is_given_up_and_its_process_ends() -> None:
+    pid = call(os.getpid)
+    stopped = threading.Event()
+    threading.Timer(0.3, stopped.set).start()
+    with given_up_when(stopped.is_set), pytest.raises(CancelledError, match=r"clip\.mp4"):
+        call(time.sleep, 1000)
+    assert isinstance(pid, int)
+    assert not is_running(pid)
+    assert call(len, "next") == 4
+
+
+def test_what_is_given_up_in_one_thread_goes_on_in_others() -> None:
+    with given_up_when(lambda: True), ThreadPoolExecutor(1) as other:
+        assert other.submit(call, eval, "__import__('time').sleep(0.5) or 7").result() == 7
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])

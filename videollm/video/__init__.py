@@ -11,6 +11,14 @@ from .decode import DecodedFrames, decode_frames
 from .limits import DecodeLimits
 from .plan import plan_frames
 from .probe import probe
-from .worker import warm_up
+from .worker import given_up_when, warm_up
 
-__all__ = ["DecodeLimits", "DecodedFrames", "decode_frames", "plan_frames", "probe", "warm_up"]
+__all__ = [
+    "DecodeLimits",
+    "DecodedFrames",
+    "decode_frames",
+    "given_up_when",
+    "plan_frames",
+    "probe",
+    "warm_up",
+]

@@ -15,7 +15,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import Pipe
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
@@ -24,13 +27,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UnreadableVideoError, VideoLLMError
+from ..errors import CancelledError, UnreadableVideoError, VideoLLMError
 from .limits import DecodeLimits
 from .shared import map_array
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _GOODBYE_SECONDS = 2.0
 _LAST_WORDS = 4096  # bytes of the log
+_LOOK_SECONDS = 0.1
+# Asked while a worker reads: whether nobody waits for it any more.
+_given_up: ContextVar[Callable[[], bool]] = ContextVar("given_up", default=lambda: False)
 
 
 class Worker:
@@ -67,12 +73,7 @@ class Worker:
         """Runs ``task(*arguments)`` in the process; see :func:`run_in_worker`."""
         try:
             self._connection.send_bytes(pickle.dumps((task, arguments, limits, subject)))
-            if not self._connection.poll(limits.seconds):
-                self.kill()
-                raise UnreadableVideoError(
-                    f"{subject}: reading it took longer than {limits.seconds:g} s and was stopped; "
-                    "the file may be broken, or allow more seconds"
-                )
+            self._wait_for_answer(limits, subject)
             return self._receive()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise UnreadableVideoError(f"{subject}: {self._post_mortem()}") from None
@@ -81,6 +82,19 @@ class Worker:
         except BaseException:  # an interrupt leaves an answer in the pipe that nobody will fetch
             self.kill()
             raise
+
+    def _wait_for_answer(self, limits: DecodeLimits, subject: str) -> None:
+        until_s = time.monotonic() + limits.seconds
+        while not self._connection.poll(max(0.0, min(_LOOK_SECONDS, until_s - time.monotonic()))):
+            if _given_up.get()():
+                self.kill()
+                raise CancelledError(f"{subject}: nobody waits for it any more")
+            if time.monotonic() >= until_s:
+                self.kill()
+                raise UnreadableVideoError(
+                    f"{subject}: reading it took longer than {limits.seconds:g} s and was stopped; "
+                    "the file may be broken, or allow more seconds"
+                )
 
     def _receive(self) -> tuple[Any, npt.NDArray[np.uint8] | None]:
         outcome, value, shape = pickle.loads(self._connection.recv_bytes())
@@ -188,8 +202,23 @@ def run_in_worker(
 
     Raises:
         UnreadableVideoError: The task raised it, took too long, ran out of memory or crashed its process.
+        CancelledError: Nobody waits for it any more; see :func:`given_up_when`.
     """
     return _pool.call(task, arguments, limits, subject)
+
+
+@contextmanager
+def given_up_when(should_stop: Callable[[], bool]) -> Iterator[None]:
+    """What this thread has read in the block is given up, by a ``CancelledError``, soon after nobody waits for it.
+
+    Args:
+        should_stop: Whether nobody does any more; asked several times a second while a file is read.
+    """
+    token = _given_up.set(should_stop)
+    try:
+        yield
+    finally:
+        _given_up.reset(token)
 
 
 def warm_up() -> None:
