@@ -80,6 +80,16 @@ class ChatSession:
         """Why the conversation is not kept any more, one line for a person; ``None`` while all is well."""
         return self.conversation.record.problem
 
+    @property
+    def model(self) -> str:
+        """Name of the model that answered last."""
+        return self.conversation.eyes.name
+
+    @property
+    def revision(self) -> str:
+        """Changes with every change of the conversation: two windows that know the same one show the same."""
+        return self.conversation.revision
+
     def holds(self, files: Sequence[BroughtFile]) -> bool:
         """Whether these are the media of the conversation, files that could not be read aside."""
         return self._readable(files) == self.conversation.files

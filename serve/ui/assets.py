@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 # In this order: the later ones call what the earlier ones leave in ``window``.
-_SCRIPTS = ("player", "bringing", "conversations", "answers", "describe")
+_SCRIPTS = ("player", "bringing", "conversations", "question", "answers", "describe")
 _STYLES = ("page", "describe")
 # Only fonts that the system has.
 _FONT = ("system-ui", "sans-serif")

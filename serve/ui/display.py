@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # so long that nothing else on the page would be heard: the pause grows with the characters that it draws.
 _REDRAW_SECONDS = 0.04
 _REDRAW_SECONDS_PER_CHARACTER = 2e-5
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Change = dict[Any, Any]
 
@@ -30,10 +32,11 @@ class Display:
 
     Args:
         widgets: The components.
+        names_model: Whether the page says of each answer whose it is.
     """
 
-    def __init__(self, widgets: Widgets) -> None:
-        self._page = widgets
+    def __init__(self, widgets: Widgets, *, names_model: bool) -> None:
+        self._page, self._names_model = widgets, names_model
 
     def work(
         self,
@@ -56,7 +59,7 @@ class Display:
             page.session: session,
             page.usage: "",
             **self.controls(busy=True),
-            **self._tell(session, leaving, words or {}),
+            **self.tell(session, leaving, words or {}),
         }
         for event in events:
             if isinstance(event, Failed) and event.file is not None:  # the chat says why
@@ -75,7 +78,7 @@ class Display:
             page.usage: usage,
             **self.talk(session),
             **self.controls(busy=False),
-            **self._tell(session, leaving, words or {}),
+            **self.tell(session, leaving, words or {}),
         }
         if not session.views or session.held:
             last |= {page.receipt: "", **self.media(session)}
@@ -95,7 +98,7 @@ class Display:
             page.usage: "",
             **self.talk(session),
             **self.media(session),
-            **self._tell(session, {}, words),
+            **self.tell(session, words=words),
             **dict(zip(page.look, controls.of_look(session.options, defaults), strict=True)),
         }
 
@@ -132,15 +135,24 @@ class Display:
             case VideoReady():
                 return self.media(session)
             case Done(answer):
-                return {page.usage: panel.usage(answer), **self.talk(session)}
+                model = session.model if self._names_model else None
+                return {page.usage: panel.usage(answer, model), **self.talk(session)}
             case Failed():
                 return {page.usage: "", **self.talk(session), **self.media(session)}
             case TextPiece():
                 return {page.chat: talk.messages(session.turns)}
 
-    def _tell(self, session: ChatSession, leaving: Mapping[str, str], words: Mapping[str, Any]) -> Change:
-        """Tells the page which conversation it shows, and which files leave its list."""
-        open = {"conversation": session.conversation_id}
+    def tell(
+        self, session: ChatSession, leaving: Mapping[str, str] = _NOTHING, words: Mapping[str, Any] = _NOTHING
+    ) -> Change:
+        """Tells the page which conversation it shows.
+
+        Args:
+            session: What it shows.
+            leaving: Files that leave its list, with the line about each that is not said elsewhere.
+            words: What it is told besides; see :mod:`.signals`.
+        """
+        open = {"conversation": session.conversation_id, "revision": session.revision}
         return {self._page.told: signals.tell(open, signals.leaving(leaving), words)}
 
 

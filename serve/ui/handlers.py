@@ -49,7 +49,7 @@ class Handlers:
         self._shelf = shelf
         self._files = files
         self._page = widgets
-        self._display = Display(widgets)
+        self._display = Display(widgets, names_model=len(models) > 1)
 
     def open(self, request: gr.Request) -> ChatSession:
         """Opens a session for a page that has just been loaded."""
@@ -155,7 +155,12 @@ class Handlers:
         """Takes the last question and its answer back; the question may be edited and asked anew."""
         session = self.session(request, session)
         question = session.undo()
-        change = {**self._display.talk(session), self._page.usage: "", self._page.session: session}
+        change = {
+            **self._display.talk(session),
+            **self._display.tell(session),
+            self._page.usage: "",
+            self._page.session: session,
+        }
         return change if question is None else {**change, self._page.question: question}
 
     def clear(self, request: gr.Request, session: ChatSession | None, listed: str | None) -> Change:

@@ -96,13 +96,65 @@ def test_an_earlier_question_is_edited_and_asked_anew(visit: Visit, clips: dict[
     visit.ask("Second?")
     page.get_by_role("button", name="Edit").first.click()
     page.locator("#chat textarea").fill("Something else?")
-    page.get_by_role("button", name="Submit").first.click()
+    page.keyboard.press("Enter")
     page.wait_for_function("document.querySelectorAll('#chat [data-testid=bot]').length === 1")
     visit.wait_until_done()
     assert visit.asked() == ["Something else?"]
     page.reload()
     visit.wait_for_messages(1)
     assert visit.asked() == ["Something else?"]
+
+
+def test_two_windows_on_one_conversation_show_the_same(visit: Visit, clips: dict[str, Path]) -> None:
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.ask("First?")
+    visit.page.wait_for_function("location.search.includes('c=')")
+    other = Visit(visit.page.context.new_page())
+    other.page.goto(visit.page.url)
+    other.wait_for_messages(1)
+    other.see_frames()
+    answer = visit.ask("Second?")
+    other.wait_for_messages(2)
+    assert other.asked() == ["First?", "Second?"]
+    assert other.said()[-1] == answer
+    other.page.get_by_role("button", name="Undo", exact=True).first.click()
+    visit.page.wait_for_function("document.querySelectorAll('#chat [data-testid=bot]').length === 1")
+    assert visit.asked() == ["First?"]
+    assert other.page.input_value("#question textarea") == "Second?"
+
+
+def test_a_question_that_could_not_be_sent_is_in_the_box_again(visit: Visit, clips: dict[str, Path]) -> None:
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.page.context.set_offline(True)
+    visit.send("Are you there?")
+    is_back = "document.querySelector('#question textarea')?.value === 'Are you there?'"
+    visit.page.wait_for_function(is_back)
+    with visit.page.expect_navigation():  # once there is a connection again the page loads itself
+        visit.page.context.set_offline(False)
+    visit.page.wait_for_function(is_back)
+    visit.see_frames()
+    visit.page.press("#question textarea", "Enter")
+    visit.wait_for_messages(1)
+    assert visit.asked() == ["Are you there?"]
+    assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in visit.complaints), visit.complaints
+    visit.complaints.clear()
+
+
+def test_questions_are_suggested_once_there_is_something_to_ask_about(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
+    suggestion = visit.page.get_by_role("button", name="What happens first?")
+    visit.page.wait_for_selector("#chat .examples", state="attached")
+    assert not suggestion.is_visible()
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    suggestion.click()
+    visit.wait_for_messages(1)
+    assert visit.asked() == ["What happens first?"]
+    visit.wait_until_done()
+    assert visit.page.get_by_role("button", name="Send the question").is_visible()
 
 
 def test_what_an_answer_rests_on_lights_up_and_leads_the_player(visit: Visit, clips: dict[str, Path]) -> None:

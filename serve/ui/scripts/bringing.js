@@ -195,7 +195,10 @@ window.bringing = {
       if (!one.id || !Object.hasOwn(leaving, one.id)) continue;
       const line = leaving[one.id];
       if (line) refuse(one, line);
-      else drop(one);
+      else {
+        drop(one); // the chat says why
+        say(`${one.name} could not be read.`);
+      }
     }
     if (Object.keys(leaving).length) tell();
   },

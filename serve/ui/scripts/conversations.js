@@ -100,7 +100,7 @@ const rowOf = (one) => {
   if (one.id === shown()) title.setAttribute("aria-current", "true");
   const pen = button("Rename", `Rename “${one.title}”`, () => rename(one, row));
   pen.className = "rename";
-  const questions = `${one.turns} ${one.turns === 1 ? "turn" : "turns"}`;
+  const questions = one.turns ? `${one.turns} ${one.turns === 1 ? "turn" : "turns"}` : "nothing asked yet";
   const acts = make("p", {}, make("span", { textContent: `${dateOf(one.updated_s)} · ${questions}` }));
   acts.append(pen, exported(one, "markdown", "Markdown"), exported(one, "json", "JSON"));
   acts.append(button("Delete", `Delete “${one.title}”`, () => remove(one)));
@@ -139,12 +139,23 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("toggle", (event) => event.target === panel() && panel().open && refresh(), true);
 
+// Other windows of this browser hear of what has changed, and show it if it is the same conversation.
+const windows = new BroadcastChannel("conversations");
+let known = null;
+const isBusy = () => document.querySelector("#question .stop-button") !== null;
+windows.onmessage = ({ data }) => {
+  if (data.id === shown() && data.revision !== known && !isBusy()) want(`open ${data.id}`);
+};
+
 window.conversations = {
   /** What the address wants to be shown, as the server understands it. */
   named: () => (shown() ? `open ${shown()}` : ""),
-  /** Takes note of the conversation that the page shows now. */
-  now: (id) => {
+  /** Takes note of the conversation that the page shows now, and of its revision. */
+  now: (id, revision) => {
+    const isNews = id === shown() && revision !== known;
+    known = revision;
     show(id);
+    if (id && isNews) windows.postMessage({ id, revision });
     refresh();
   },
 };
@@ -154,5 +165,5 @@ window.hear = (text) => {
   const told = text ? JSON.parse(text) : {};
   if (told.listed) window.bringing.list(told.listed);
   if (told.leaving) window.bringing.leave(told.leaving);
-  if ("conversation" in told) window.conversations.now(told.conversation);
+  if ("conversation" in told) window.conversations.now(told.conversation, told.revision);
 };

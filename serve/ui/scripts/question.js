@@ -1,0 +1,59 @@
+// The box for questions: its buttons have names, Enter sends an edited question too, and one that could not be sent comes
+// back.
+
+const box = () => document.querySelector("#question textarea");
+const EMPTIED_MS = 500; // after which the box has been emptied for sure
+const UNSENT = "unsent question";
+let last = "";
+document.addEventListener("input", (event) => { if (event.target === box()) last = event.target.value; }, true);
+
+const name = () => {
+  for (const [kind, label] of [["submit", "Send the question"], ["stop", "Stop"]]) {
+    const button = document.querySelector(`#question .${kind}-button`);
+    if (button && button.getAttribute("aria-label") !== label) {
+      button.setAttribute("aria-label", label);
+      button.title = label;
+    }
+  }
+};
+const fill = (text) => {
+  if (!text || box().value) return;
+  box().value = text;
+  box().dispatchEvent(new Event("input", { bubbles: true }));
+};
+const watch = () => {
+  const question = document.getElementById("question");
+  if (!question) return void setTimeout(watch, 50);
+  new MutationObserver(name).observe(question, { childList: true, subtree: true });
+  name();
+  fill(sessionStorage.getItem(UNSENT));
+  sessionStorage.removeItem(UNSENT);
+};
+watch();
+
+// Shift and Enter is a new line there, as in the box for questions.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (!event.target.matches?.("#chat textarea.edit-textarea")) return;
+  const buttons = [...document.querySelectorAll("#chat .message-buttons button[aria-label='Submit']")];
+  if (buttons.length !== 1) return;
+  event.preventDefault();
+  event.stopPropagation();
+  buttons[0].click();
+}, true);
+
+// The box is emptied as it is sent: what a server that is gone did not get, nobody should have to write again. When the
+// server is there again, Gradio loads the page anew.
+const giveBack = () => {
+  if (last) sessionStorage.setItem(UNSENT, last);
+  fill(last);
+};
+const { fetch } = window;
+window.fetch = async (...request) => {
+  try {
+    return await fetch(...request);
+  } catch (error) {
+    if (String(request[0]?.url ?? request[0]).includes("/queue/join")) setTimeout(giveBack, EMPTIED_MS);
+    throw error;
+  }
+};
