@@ -267,7 +267,7 @@ def visiting(
     visit.page.wait_for_function("window.bringing")
     yield visit
     context.close()
-    assert visit.complaints == []
+    assert not visit.complaints, visit.complaints
 
 
 def _listen(context: BrowserContext, visit: Visit, url: str) -> None:
