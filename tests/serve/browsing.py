@@ -193,8 +193,13 @@ class Visit:
         if not self.page.locator("#settings").get_by_label(label).first.is_visible():
             self.page.click("#settings > button")
         control = self.page.locator("#settings").get_by_label(label).first
-        control.fill(value)
-        control.press("Tab")
+        for _ in range(10):  # what is typed while the page still draws its controls, it may draw over
+            control.fill(value)
+            control.press("Tab")
+            self.page.wait_for_timeout(200)
+            if control.input_value() == value:
+                return
+        raise AssertionError(f"{label} does not stay at {value}")
 
     def lit(self) -> list[float]:
         """The seconds of the frames that are lit up."""

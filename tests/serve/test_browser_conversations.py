@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,12 +69,12 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     page.wait_for_selector("#conversations >> text=The first one")
     with page.expect_download() as markdown:
         page.get_by_role("link", name="Export “The first one” as markdown").click()
-    assert answer in markdown.value.path().read_text("utf-8").replace("\\", "")
+    assert letters(answer) in letters(markdown.value.path().read_text("utf-8"))
     assert markdown.value.suggested_filename == "The first one.md"
     with page.expect_download() as exported:
         page.get_by_role("link", name="Export “The first one” as json").click()
     (turn,) = json.loads(exported.value.path().read_text("utf-8"))["turns"]
-    assert (turn["question"], turn["text"]) == ("About one?", answer)
+    assert (turn["question"], letters(turn["text"])) == ("About one?", letters(answer))
     page.get_by_role("button", name="Open “The first one”").click()
     page.wait_for_selector("#bring li >> text=one.mp4")
     assert visit.see_frames() > 1
@@ -86,6 +87,11 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     assert "c=" not in page.url
     page.keyboard.press("Escape")
     assert not page.locator("#conversations ol").is_visible()
+
+
+def letters(text: str) -> str:
+    """A text without what Markdown escapes and what control characters are shown as: random weights say anything."""
+    return re.sub(r"\W+", "", text)
 
 
 def test_an_earlier_question_is_edited_and_asked_anew(visit: Visit, clips: dict[str, Path]) -> None:
@@ -127,6 +133,7 @@ def test_two_windows_on_one_conversation_show_the_same(visit: Visit, clips: dict
 def test_a_question_that_could_not_be_sent_is_in_the_box_again(visit: Visit, clips: dict[str, Path]) -> None:
     visit.upload(clips["one.mp4"])
     visit.see_frames()
+    visit.page.wait_for_function("location.search.includes('c=')")
     visit.page.context.set_offline(True)
     visit.send("Are you there?")
     is_back = "document.querySelector('#question textarea')?.value === 'Are you there?'"
