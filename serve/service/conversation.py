@@ -83,7 +83,6 @@ class Conversation:
         self._untold: list[Medium] = []
         # Of each upload, how many turns came before it.
         self._places: dict[str, int] = {}
-        self._changes = 0
         if kept is not None:
             self._take_up(kept)
 
@@ -95,7 +94,7 @@ class Conversation:
     @property
     def revision(self) -> str:
         """Changes with every change that is written down."""
-        return f"{self._kept_as[1]}-{self._changes}"
+        return f"{self._kept_as[1]}-{self.record.changes}"
 
     @property
     def views(self) -> tuple[MediumView, ...]:
@@ -173,7 +172,6 @@ class Conversation:
                 return None
             question = self._turns[position].question
             del self._turns[position:]
-            self._changes += 1
             self._places = {id: min(place, position) for id, place in self._places.items()}
             self.record.truncate(position)
             return question
@@ -222,7 +220,6 @@ class Conversation:
         """Takes a file down as one that the conversation is about."""
         if file.id not in self._places:
             self.ids.append(file.id)
-            self._changes += 1
             self._places[file.id] = len(self._turns)
             self.record.add_medium(file.id, self.options)
 
@@ -329,13 +326,11 @@ class Conversation:
 
     def _append(self, turn: Turn) -> None:
         self._turns.append(turn)
-        self._changes += 1
         self.record.append(turn)
 
     def _write(self, **changes: Any) -> None:
         """Takes down what became of the last turn."""
         self._turns[-1] = replace(self._turns[-1], **changes)
-        self._changes += 1
         self.record.end(self._turns[-1])
 
 

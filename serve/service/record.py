@@ -30,6 +30,7 @@ class Record:
 
     Attributes:
         id: Its id; ``None`` while there is nothing to keep.
+        changes: How often something was to be written down, whether it is kept or not.
         problem: Why nothing is kept any more, one line for a person; ``None`` while all is well.
     """
 
@@ -37,6 +38,7 @@ class Record:
         self, conversations: Conversations | None, owner: str, model: str, id: str | None = None
     ) -> None:
         self.id = id
+        self.changes = 0
         self.problem: str | None = None
         self._conversations = conversations
         self._owner, self._model = owner, model
@@ -71,6 +73,7 @@ class Record:
         self.id, self._conversations = None, None
 
     def _keep(self, change: Callable[[Conversations, str], object]) -> None:
+        self.changes += 1
         if self._conversations is None or self.problem is not None:
             return
         try:

@@ -15,13 +15,9 @@ from starlette.types import ASGIApp
 from videollm.errors import ContextOverflowError
 from videollm.model.modeling import VideoLLM
 from videollm_serve.api.wording import sentence
-from videollm_serve.options import SiteOptions
-from videollm_serve.service.models import Models
 from videollm_serve.service.service import ChatService
-from videollm_serve.site import build_site
-from videollm_serve.store.store import Store
 
-from .serving import serving
+from .serving import visiting_site
 
 HELLO = {"role": "user", "content": "Hello?"}
 JSON = {"Content-Type": "application/json"}
@@ -40,13 +36,8 @@ def http(
     in_event_loop: Callable[[Callable[[], ASGIApp]], ASGIApp],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[httpx.Client]:
-    data = tmp_path_factory.mktemp("data")
-    with Store(data, retention_s=3600) as store:
-        site = in_event_loop(lambda: build_site(Models([service]), store, data, SiteOptions(max_file_mb=1)))
-        with serving(site, lifespan="auto") as port, httpx.Client(timeout=120) as client:
-            client.base_url = httpx.URL(f"http://127.0.0.1:{port}")
-            client.get("/healthz")  # a visitor with a cookie, so that all paths are theirs
-            yield client
+    with visiting_site(service, in_event_loop, tmp_path_factory.mktemp("data")) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
