@@ -13,6 +13,7 @@ from videollm.model.encoder import FrameEncoder
 from .parts import from_source
 
 _WITHOUT_EFFECT_AT_FIRST = ("matching", "temporal")
+_BLOCKS = "blocks."  # of the stem: they are without effect at first as well
 
 
 def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
@@ -26,7 +27,7 @@ def save_encoder(encoder: FrameEncoder, directory: Path) -> None:
 def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
     """Gives ``encoder`` the weights that :func:`save_encoder` wrote, or those of a published tower.
 
-    Matching and temporal attention stay fresh, and so without effect, where the files have none.
+    Matching, temporal attention and blocks of the stem stay fresh, and so without effect, where the files have none.
 
     Args:
         encoder: An encoder of the same shape.
@@ -34,8 +35,8 @@ def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
 
     Raises:
         ConfigError: There is nothing of that name.
-        CheckpointError: Weights are missing, only one of the two has a stem, or only the files have matching or
-            temporal attention.
+        CheckpointError: Weights are missing, only one of the two has a stem, or only the files have matching,
+            temporal attention or blocks.
     """
     wanted = encoder.tower.config
     tower, info = from_source(type(encoder.tower), directory, config=wanted, output_loading_info=True)
@@ -51,7 +52,15 @@ def load_encoder(encoder: FrameEncoder, directory: Path) -> None:
                 f"{directory}: the model's settings and the pretrained encoder must both have '{name}', or neither"
             )
         if part is not None and not fresh:
-            part.load_state_dict(load_file(path))
+            _load_part(part, path)
+
+
+def _load_part(part: nn.Module, path: Path) -> None:
+    missing, unknown = part.load_state_dict(load_file(path), strict=False)
+    if odd := [*unknown, *(name for name in missing if not name.startswith(_BLOCKS))]:
+        raise CheckpointError(
+            f"{path}: the pretrained encoder is not made as the settings say, first: {odd[0]}"
+        )
 
 
 def _parts(encoder: FrameEncoder) -> dict[str, nn.Module | None]:

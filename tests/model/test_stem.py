@@ -1,5 +1,6 @@
 """The convolutional stem: what a frame may see of its neighbours, alone and inside the encoder and the model."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -115,6 +116,25 @@ def test_an_image_is_a_still_video(frames_T3HW):
     torch.testing.assert_close(still, image.expand(5, -1, -1))
 
 
+@torch.no_grad()
+def test_blocks_are_without_effect_at_first_and_see_around_each_place(frames_T3HW):
+    seen = neighbours([(0, 7)], 3)
+    torch.manual_seed(3)
+    plain = ConvStem(STEM)
+    deeper = ConvStem(dataclasses.replace(STEM, blocks=(0, 2)))
+    deeper.load_state_dict(plain.state_dict(), strict=False)
+    picture = plain(frames_T3HW, seen)
+    assert picture.equal(deeper(frames_T3HW, seen))
+    for block in deeper.blocks[1]:
+        block.tell.weight.normal_()
+    looked = deeper(frames_T3HW, seen)
+    assert looked.shape == picture.shape
+    frames_T3HW[:, :, :6, :6] += 1  # what the first place of the picture is made of, a rim of one pixel aside
+    unblocked, blocked = plain(frames_T3HW, seen) - picture, deeper(frames_T3HW, seen) - looked
+    assert unblocked[:, :, 2, 2].abs().max() == 0
+    assert blocked[:, :, 2, 2].abs().max() > 0
+
+
 def test_gradients_reach_the_stem(frames_T3HW):
     encoder = make_encoder(chunk_frames=2)
     encoder(frames_T3HW, [(0, 5), (5, 7)]).patches_TPC.square().sum().backward()
@@ -131,9 +151,11 @@ def test_the_tower_stays_transformers_own(frames_T3HW):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"channels": (8, 0)}, "stem.channels must be a list of positive numbers, got \\[8, 0\\]"),
-        ({"strides": ()}, "stem.strides must be a list of positive numbers"),
-        ({"strides": (2, 2)}, "one number for each convolution, got 3 and 2"),
+        ({"channels": (8, 0)}, "stem.channels must be a list of numbers from 1 up, got \\[8, 0\\]"),
+        ({"channels": (), "strides": ()}, "one number for each convolution, .* got 0, 0 and 0"),
+        ({"strides": (2, 2)}, "one number for each convolution, .* got 3, 2 and 0"),
+        ({"blocks": (1, 1)}, "one number for each convolution, .* got 3, 3 and 2"),
+        ({"blocks": (1, -1, 0)}, "stem.blocks must be a list of numbers from 0 up, got \\[1, -1, 0\\]"),
         ({"frames": 2}, "stem.frames must be odd, got 2"),
     ],
 )
@@ -149,7 +171,7 @@ def test_a_stem_that_does_not_fit_the_tower_is_refused():
 
 STEM_PARTS = {
     "vision_config": {"num_channels": 10, "image_size": 4, "patch_size": 1},
-    "stem": {"channels": [6, 10], "strides": [2, 3], "frames": 3},
+    "stem": {"channels": [6, 10], "strides": [2, 3], "blocks": [1, 0], "frames": 3},
 }
 
 
@@ -175,3 +197,4 @@ def test_a_fresh_models_stem_keeps_the_signal(make_config, frames_T3HW):
     torch.manual_seed(1)
     model = VideoLLM(make_config(**STEM_PARTS))
     assert model.vision.stem(frames_T3HW, neighbours([(0, 7)], 3)).std() > 0.2
+    assert not model.vision.stem.blocks[0][0].tell.weight.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,18 @@ def test_an_encoder_of_other_parts_is_refused(tmp_path: Path, saved, wanted, par
     other.tower = encoder(*saved).tower
     with pytest.raises(CheckpointError, match=f"must both have '{part}', or neither"):
         load_encoder(other, tmp_path)
+
+
+def test_a_stem_is_given_blocks_and_sees_what_it_saw(tmp_path: Path) -> None:
+    plain, deeper = encoder(STEM, None), encoder(dataclasses.replace(STEM, blocks=(1, 2)), None)
+    save_encoder(plain, tmp_path)
+    load_encoder(deeper, tmp_path)
+    frames = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        assert deeper(frames).patches_TPC.equal(plain(frames).patches_TPC)
+    save_encoder(deeper, tmp_path / "deeper")
+    with pytest.raises(CheckpointError, match=r"not made as the settings say, first: blocks\.0\.0\.look"):
+        load_encoder(plain, tmp_path / "deeper")
 
 
 @pytest.mark.parametrize(

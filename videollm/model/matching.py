@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .settings import MatchingSettings
-from .stem import StemConvolution
+from .stem import SilentConvolution, StemConvolution
 
 # Logarithm of what similarities, from -1 to 1, are multiplied by at first.
 _SHARPNESS = 2.5
@@ -55,15 +55,13 @@ class FrameMatching(nn.Module):
         self.tell = nn.Sequential(
             StemConvolution(around, settings.hidden_size, stride // settings.stride),
             nn.GELU(),
-            nn.Conv2d(settings.hidden_size, channels, 1),
+            SilentConvolution(settings.hidden_size, channels),
         )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Sets what tells of the comparison to zero, and how sharp it is; the convolutions initialise themselves."""
+        """Sets how sharp the comparison is; the convolutions initialise themselves."""
         nn.init.constant_(self.sharpness, _SHARPNESS)
-        for parameter in self.tell[-1].parameters():
-            nn.init.zeros_(parameter)
 
     def looks(self, frames_T3HW: Tensor) -> Tensor:
         """What of frames is compared, (T, C, h, w): unit vectors.

@@ -37,7 +37,7 @@ from .kept_logits import kept_logits
 from .matching import FrameMatching
 from .processing import VideoLLMProcessor
 from .projector import Projector
-from .stem import StemConvolution
+from .stem import SilentConvolution, StemConvolution
 from .strictness import refuse_other_weights
 from .video_queries import VideoQueries
 from .whole_frames import WholeFrames
@@ -113,7 +113,7 @@ class VideoLLM(VideoEncodingMixin, PreTrainedModel, GenerationMixin):
         queries are normal with 0.2, so that the time added to them does not drown their differences; rows that end
         frames are normal with one over the root of the width, as in LLaVA.
         """
-        if isinstance(module, StemConvolution | FrameMatching):
+        if isinstance(module, StemConvolution | SilentConvolution | FrameMatching):
             module.reset_parameters()
         elif isinstance(module, FrameQueries):
             torch.nn.init.normal_(module.query_tokens, std=0.02)

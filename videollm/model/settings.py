@@ -224,23 +224,28 @@ class StemSettings:
     Attributes:
         channels: Channels after each convolution.
         strides: Stride of each convolution.
+        blocks: Residual blocks behind each convolution; empty for none.
         frames: Frames seen together, odd: each frame with as many before as after it. 1 for each on its own.
     """
 
     channels: tuple[int, ...] = (24, 48, 96)
     strides: tuple[int, ...] = (2, 2, 2)
+    blocks: tuple[int, ...] = ()
     frames: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("channels", "strides"):
+        for name, least in (("channels", 1), ("strides", 1), ("blocks", 0)):
             numbers = tuple(getattr(self, name))
-            if not numbers or not all(type(number) is int and number > 0 for number in numbers):
-                raise ConfigError(f"stem.{name} must be a list of positive numbers, got {list(numbers)}")
+            if not all(type(number) is int and number >= least for number in numbers):
+                raise ConfigError(
+                    f"stem.{name} must be a list of numbers from {least} up, got {list(numbers)}"
+                )
             object.__setattr__(self, name, numbers)
-        if len(self.channels) != len(self.strides):
+        counts = {len(self.channels), len(self.strides), len(self.blocks or self.channels)}
+        if counts == {0} or len(counts) > 1:
             raise ConfigError(
-                f"stem.channels and stem.strides must have one number for each convolution, got "
-                f"{len(self.channels)} and {len(self.strides)}"
+                "stem.channels and stem.strides must have one number for each convolution, and stem.blocks too or none "
+                f"at all; got {len(self.channels)}, {len(self.strides)} and {len(self.blocks)}"
             )
         if self.frames < 1 or self.frames % 2 == 0:
             raise ConfigError(f"stem.frames must be odd, got {self.frames}")

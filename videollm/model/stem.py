@@ -6,7 +6,8 @@ each frame with its neighbours before the first one lets it see motion, as the t
 2103.15691), while frames stay the unit that everything else plans, caches and cites; beyond a video's ends its first
 and last frame go on, so that an image is a still video. Deliberate differences from Xiao et al.: GELU, and no batch
 normalisation, since the brightness of a frame is something to see; only what comes out is normalised, place by place.
-Else it grows in training until the position embeddings added to it drown, and with them every direction.
+Else it grows in training until the position embeddings added to it drown, and with them every direction. Between the
+convolutions residual blocks (He et al., arXiv 1512.03385) may look closer: shapes of few pixels are told there.
 
 The transformer stays transformers' own: the stem's output is its picture, in patches of one pixel.
 
@@ -44,6 +45,44 @@ class StemConvolution(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
 
+class SilentConvolution(nn.Conv2d):
+    """A convolution of single places that gives nothing until it has learnt (cf. Goyal et al., arXiv 1706.02677).
+
+    Args:
+        before: Channels of the input.
+        after: Channels of the output.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, kernel_size=1)
+
+    def reset_parameters(self) -> None:
+        """Sets weights and biases to zero."""
+        assert self.bias is not None
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+class StemBlock(nn.Module):
+    """A closer look at each place and those around it, added to what is there.
+
+    It adds nothing at first, so that a stem that has learnt may be given some.
+
+    Args:
+        channels: Channels of input and output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.look = StemConvolution(channels, channels, 1)
+        self.tell = SilentConvolution(channels, channels)
+
+    def forward(self, hidden_TFhw: Tensor) -> Tensor:
+        """Returns the picture with what was seen added, (T, F, h, w)."""
+        seen: Tensor = self.tell(F.gelu(self.look(hidden_TFhw)))
+        return hidden_TFhw + seen
+
+
 class ConvStem(nn.Module):
     """Convolutions from stacked frames to the transformer's picture."""
 
@@ -60,6 +99,11 @@ class ConvStem(nn.Module):
             StemConvolution(before, after, stride)
             for before, after, stride in zip(inputs, settings.channels, settings.strides, strict=True)
         )
+        counts = settings.blocks or (0,) * len(self.layers)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(StemBlock(channels) for _ in range(count)))
+            for channels, count in zip(settings.channels, counts, strict=True)
+        )
         self.norm = nn.LayerNorm(settings.channels[-1])
 
     def forward(self, frames_T3HW: Tensor, neighbours_TK: Tensor) -> Tensor:
@@ -73,8 +117,8 @@ class ConvStem(nn.Module):
             (T, F, H / stride, W / stride).
         """
         hidden = frames_T3HW[neighbours_TK].flatten(1, 2)
-        for layer in self.layers:
-            hidden = F.gelu(layer(hidden))
+        for layer, blocks in zip(self.layers, self.blocks, strict=True):
+            hidden = blocks(F.gelu(layer(hidden)))
         normed: Tensor = self.norm(hidden.movedim(1, -1))
         return normed.movedim(-1, 1)
 

@@ -17,6 +17,8 @@ from .question import Question
 _NOTHING_SHARE = 0.2  # where something could be asked for instead
 _ONLY_NOTHING_SHARE = 0.2  # of the clips where nothing else can be asked for
 
+_TAUGHT_RELATIONS = (4, 1)  # weights of "before" and "after"
+
 T = TypeVar("T")
 
 
@@ -54,9 +56,13 @@ def _event_slots(rng: random.Random, clip: Clip, thing: WorldObject) -> dict[str
 
 
 def ask_order(clip: Clip, rng: random.Random) -> Question | None:
-    """Asks whether one event starts before, or after, another; "yes" and "no" are as likely."""
+    """Asks whether one event starts before, or after, another; "yes" and "no" are as likely.
+
+    In training "after" is asked for seldom. Where both are as likely, the answer is the exclusive or of the relation
+    and of what came first: neither alone says anything about it, and learning has nothing to set out from.
+    """
     acting = [event.thing for event in truth.events(clip)]
-    relation = rng.choice(("before", "after"))
+    (relation,) = rng.choices(("before", "after"), _TAUGHT_RELATIONS if clip.split == "train" else (1, 1))
     pairs = list(itertools.permutations(acting, 2))
     asked = [(one, other, facts.order(clip, one, other, relation)) for one, other in pairs]
     possible = [(one, other, fact) for one, other, fact in asked if fact]
