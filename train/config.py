@@ -21,7 +21,7 @@ from .tuning_settings import Alignment, Instruction
 S = TypeVar("S", bound=Settings)
 
 # What makes the built-in model, in order: names of the YAML files and of the runs' folders.
-POCKET_CHAIN = ("tokenizer", "vision", "start", "told", "language", "features", "align", "instruct")
+POCKET_CHAIN = ("tokenizer", "vision", "start", "told", "language", "features", "align", "instruct", "refine")
 
 STAGES: dict[str, type[StageSettings]] = {
     "tokenizer": TokenizerSettings,

@@ -50,11 +50,13 @@ class Outlook:
         table: Trained and all parameters by component.
         memory: Bytes by category, of one process.
         tokens: Tokens of a step by what they are.
+        sharded: Whether several processes share one model.
     """
 
     table: str
     memory: dict[str, float]
     tokens: dict[str, int]
+    sharded: bool = False
 
     def __str__(self) -> str:
         rows = [(name, size / _GIB) for name, size in self.memory.items()]
@@ -62,9 +64,10 @@ class Outlook:
         width = max(len(name) for name, _ in rows)
         memory = [f"{name:<{width}}  {size:>8.2f} GiB" for name, size in rows]
         tokens = [f"{count:,} {name}" for name, count in self.tokens.items()]
-        return "\n".join(
-            [self.table, "", "memory of each process", *memory, "", "tokens of a step: " + ", ".join(tokens)]
-        )
+        title = "memory of each process"
+        if self.sharded:
+            title = "memory of a single process; several divide weights, gradients and optimizer among them"
+        return "\n".join([self.table, "", title, *memory, "", "tokens of a step: " + ", ".join(tokens)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def look_ahead(settings: Alignment | Instruction, config: Path) -> Outlook:
         _, trained = add_trained(model, settings)
     set_trainable(model, trained)
     work = _Work.of(settings, model)
-    return Outlook(trainable_table(model), _memory(settings, model, work), work.tokens)
+    return Outlook(trainable_table(model), _memory(settings, model, work), work.tokens, settings.sharded)
 
 
 def _model_config(source: Path, config: Path) -> VideoLLMConfig:

@@ -150,8 +150,14 @@ def _judge(
     for problem in sorted(problems, key=lambda problem: (problem.path, problem.line)):
         tell(str(problem))
     if good == 0 or bad > max_bad_fraction * (bad + good):
-        first = "; ".join(f"line {problem.line}: {problem.message}" for problem in problems[:_MOST_TOLD])
+        first = "; ".join(_told(problem, source.path) for problem in problems[:_MOST_TOLD])
         raise DataError(
             f"{source.path}: {bad} of {bad + good} rows are bad, max_bad_fraction is {max_bad_fraction:g} ({first}); "
             "see 'videollm data check'"
         )
+
+
+def _told(problem: Problem, source: Path) -> str:
+    """A problem with its line, and its file where the source has several."""
+    file = "" if problem.path == source else f"{problem.path.name} "
+    return f"{file}line {problem.line}: {problem.message}"

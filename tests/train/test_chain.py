@@ -94,7 +94,8 @@ def overrides():
             "evaluation_questions=0",
         ],
     }
-    for stage in ("vision", "language", "align", "instruct"):
+    changes["refine"] = [*changes["instruct"], "steps=20", "emphasis={}"]
+    for stage in ("vision", "language", "align", "instruct", "refine"):
         changes[stage] += [*FAST, "optimizer.warmup_steps=10"]
     return tuple(f"{stage}:{change}" for stage, listed in changes.items() for change in listed)
 
@@ -181,9 +182,9 @@ def test_stage_two_leaves_the_vit_as_it_was_and_folds_lora_in(chain):
 def test_what_ships_is_the_last_stage_in_half_precision(chain):
     out, checkpoint = chain
     size = {
-        path: (path / "model.safetensors").stat().st_size for path in (out / "instruct" / "final", checkpoint)
+        path: (path / "model.safetensors").stat().st_size for path in (out / "refine" / "final", checkpoint)
     }
-    assert size[checkpoint] < 0.55 * size[out / "instruct" / "final"]
+    assert size[checkpoint] < 0.55 * size[out / "refine" / "final"]
     assert not list(out.glob("*.partial"))
 
 

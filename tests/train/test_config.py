@@ -45,6 +45,7 @@ def test_the_chain_of_the_built_in_model_is_complete_and_in_order():
         "features",
         "align",
         "instruct",
+        "instruct",
     ]
     assert len(stages) == len(POCKET_CHAIN)
 

@@ -70,6 +70,15 @@ def test_presets_of_real_sizes_are_planned_without_their_weights(preset, monkeyp
         assert 2 < sum(told.memory.values()) / 2**30 < 0.9 * limit
 
 
+def test_that_processes_share_a_model_is_told(folder, tiny_checkpoint):
+    alone, together = (
+        str(look_ahead(settings(tiny_checkpoint, folder, sharded=sharded), Path("none.yaml")))
+        for sharded in (False, True)
+    )
+    assert "memory of each process" in alone
+    assert "several divide weights, gradients and optimizer among them" in together
+
+
 def test_a_model_that_nothing_makes_is_an_error(folder, tmp_path):
     with pytest.raises(ConfigError, match=r"no such model yet, and no .*start\.yaml"):
         look_ahead(settings(Path("runs/none/start"), folder), tmp_path / "instruct.yaml")

@@ -175,6 +175,23 @@ def test_bad_rows_are_told_and_end_the_run_where_they_are_too_many(folder, tiny_
         load_sources(sources, store, reader, max_bad_fraction=0.2, tell=told.append)
 
 
+def test_bad_rows_of_shards_are_told_with_their_file(folder, tiny_checkpoint, tmp_path):
+    rows = (folder / "bad.jsonl").read_text().splitlines()
+    (tmp_path / "parts").mkdir()
+    for number, part in enumerate((rows[:1], rows[1:])):
+        (tmp_path / "parts" / f"{number}.jsonl").write_text("\n".join(part))
+    model = load_model(str(tiny_checkpoint), device="cpu")
+    sources = settings(folder, tiny_checkpoint, data=[{"path": tmp_path / "parts", "media": [folder]}]).data
+    with pytest.raises(DataError, match=r"1 of 4 rows are bad, .*\(1\.jsonl line 1: .*none.mp4"):
+        load_sources(
+            sources,
+            MediaFeatures(tmp_path / "features", model),
+            Reader.of_model(str(tiny_checkpoint)),
+            max_bad_fraction=0.2,
+            tell=lambda text: None,
+        )
+
+
 def test_bad_rows_are_counted_even_where_all_stand_in_one_line(folder, tiny_checkpoint, tmp_path):
     rows = [json.loads(line) for line in (folder / "bad.jsonl").read_text().splitlines()]
     (folder / "compact.json").write_text(json.dumps([rows[0], rows[1], {"clip": 1}, {"clip": 2}]))
