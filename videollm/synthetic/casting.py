@@ -255,24 +255,24 @@ def swept_box(thing: WorldObject, shot: Shot, frame: tuple[int, int]) -> Box:
     """Returns the bounding box, in pixels, of all that an object covers on screen during its shot."""
     points, _ = pixel_outline(thing, min(frame))
     moments = (shot.start_s, thing.action.start_s, thing.action.end_s, shot.end_s)
+    reach = _reach(points, thing)
     boxes = []
     for time_s in moments:
         pose, view = motion.pose(thing, time_s), motion.view(shot, time_s)
-        reach = _reach(points, thing, pose.turns) * pose.scale * view.scale
         centre = screen_centre(pose, view) * frame
-        boxes.append(np.concatenate([centre + reach[0], centre + reach[1]]))
+        boxes.append((centre + reach * pose.scale * view.scale).ravel())
     swept = np.array(boxes)
     left, top = swept[:, :2].min(axis=0)
     right, bottom = swept[:, 2:].max(axis=0)
     return float(left), float(top), float(right), float(bottom)
 
 
-def _reach(points: np.ndarray, thing: WorldObject, turns: float) -> np.ndarray:
-    """Returns the lowest and highest coordinates (2, 2) that the outline takes around its centre."""
+def _reach(points: np.ndarray, thing: WorldObject) -> np.ndarray:
+    """Returns the lowest and highest coordinates (2, 2) that the outline takes around its centre, however it spins."""
     if thing.action.kind == "spins":
         radius = np.hypot(*points.T).max()
         return np.array([(-radius, -radius), (radius, radius)])
-    corners = shapes.turned(points, turns)
+    corners = shapes.turned(points, thing.angle_turns)
     return np.array([corners.min(axis=0), corners.max(axis=0)])
 
 
