@@ -140,7 +140,7 @@ def test_the_built_in_model_loads_from_the_installed_wheel(installed: Path, repo
 
 def test_the_built_in_model_is_small_enough_to_ship(repository: Path) -> None:
     size = sum(path.stat().st_size for path in (repository / "videollm/pocket").rglob("*") if path.is_file())
-    assert size <= 10 * 2**20
+    assert size <= 40 * 2**20
 
 
 def _pins(*locks: Path) -> dict[str, str]:
