@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 from videollm.synthetic.language.descriptions import dense
@@ -74,10 +75,13 @@ def test_a_dialogue_is_a_function_of_its_seed(test_clips):
         assert dialogue(clip, random.Random(5), 6) == dialogue(clip, random.Random(5), 6)
 
 
-def test_a_log_holds_the_whole_truth_with_times(example):
-    assert log(example) == (
+def test_a_log_holds_the_whole_truth_with_places_and_times(example):
+    first, second = example.shots
+    star, ring = first.objects
+    placed = dataclasses.replace(first, objects=(dataclasses.replace(star, x=0.62, y=0.299), ring))
+    assert log(dataclasses.replace(example, shots=(placed, second))) == (
         "shot 1 0:00-0:08: gray background; camera is static; light normal; in colour; "
-        "small red star moves left 0:03-0:05; large blue ring grows 0:06-0:07\n"
+        "small red star at 6 2 moves left 0:03-0:05; large blue ring at 5 5 grows 0:06-0:07\n"
         "shot 2 0:08-0:12: textured scene; camera pans right; light dark; in colour"
     )
 

@@ -9,7 +9,7 @@ import random
 
 from ...clock import format_time
 from .. import truth, words
-from ..scenes import Clip, Shot
+from ..scenes import Clip, Shot, WorldObject
 from .dialogue import dialogue
 from .question import DESCRIPTIONS, Question
 from .questions import ask
@@ -20,10 +20,13 @@ _DESCRIPTION_SHARE = 0.4
 def log(clip: Clip) -> str:
     """Returns a clip's whole truth as timed text, a line for each shot.
 
+    Objects are told with where they are at first, in tenths of the picture from its left and from its top: nothing else
+    that is asked for in training needs to know that.
+
     Example::
 
-        shot 1 0:00-0:04: gray background; camera is static; light normal; in colour; small red star moves left
-        0:01-0:03; large white cross stays still
+        shot 1 0:00-0:04: gray background; camera is static; light normal; in colour; small red star at 6 2 moves left
+        0:01-0:03; large white cross at 2 7 stays still
     """
     return "\n".join(f"shot {index + 1} {_shot_log(shot, index)}" for index, shot in enumerate(clip.shots))
 
@@ -32,12 +35,13 @@ def _shot_log(shot: Shot, shot_index: int) -> str:
     found = truth.shot_events(shot, shot_index)
     still = [thing for thing in words.in_order(shot.objects) if thing.action.kind == "stays still"]
     parts = [words.backdrop_name(shot.backdrop), f"camera {shot.camera}", f"light {shot.light}", shot.tone]
-    parts += [
-        f"{event.thing.size} {words.name(event.thing)} {event.thing.action.kind} {_times(event.start_s, event.end_s)}"
-        for event in found
-    ]
-    parts += [f"{thing.size} {words.name(thing)} {thing.action.kind}" for thing in still]
+    parts += [f"{_acting(event.thing)} {_times(event.start_s, event.end_s)}" for event in found]
+    parts += [_acting(thing) for thing in still]
     return f"{_times(shot.start_s, shot.end_s)}: {'; '.join(parts)}"
+
+
+def _acting(thing: WorldObject) -> str:
+    return f"{thing.size} {words.name(thing)} at {int(10 * thing.x)} {int(10 * thing.y)} {thing.action.kind}"
 
 
 def _times(start_s: float, end_s: float) -> str:
