@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from videollm.errors import ConfigError
+from videollm.synthetic.colours import UNNAMED
 from videollm.synthetic.language.questions import Question, ask
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip
@@ -40,9 +41,9 @@ class KindBalance:
         self._weights = [emphasis.get(kind, 1.0) / asked[kind] for kind in kinds]
 
     def draw(self, clip: Clip, rng: random.Random) -> Question:
-        """Returns a question about a clip, of a kind that can be asked of it."""
+        """Returns a question about a clip, of a kind that can be asked of it; none that names what has no name."""
         while True:
             (kind,) = rng.choices(self._kinds, self._weights)
             question = ask(clip, rng, kind)
-            if question is not None:
+            if question is not None and UNNAMED not in f"{question.text} {question.answer}":
                 return question

@@ -6,9 +6,11 @@ import random
 
 from torch.utils.data import Dataset
 
+from videollm.errors import DataError
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
 from videollm.model.prompting import VisualLayout
+from videollm.synthetic.crowds import has_unnamed
 from videollm.synthetic.language.descriptions import caption
 from videollm.synthetic.scenes import Clip
 
@@ -46,7 +48,7 @@ class ClipConversations(Dataset[list[Batch]]):
         for position in range(self._settings.batch_size):
             sample = index * self._settings.batch_size + position
             rng = random.Random(self._settings.seed * 1_000_003 + sample)
-            number = self._rounds[sample]
+            number = self._rounds[sample] if self._balance else self._named(self._rounds[sample])
             clip, budget = self._store.clip(number), draw_budget(self._settings.budgets, rng)
             seen = self._see(self._store.load(number), self._store.plan(number), budget)
             rows.append(self._row(clip, seen.layout, rng))
@@ -62,12 +64,21 @@ class ClipConversations(Dataset[list[Batch]]):
             for part in passes([len(row.input_ids) for row in rows], self._settings.rows_per_pass)
         ]
 
+    def _named(self, number: int) -> int:
+        """The first clip from this one on in which all has a name, and which can therefore be described."""
+        for further in range(len(self._store)):
+            found = (number + further) % len(self._store)
+            if not has_unnamed(self._store.clip(found)):
+                return found
+        raise DataError("every clip of the features has objects without a name: there is nothing to describe")
+
     def _captions(self, clips: list[Clip], index: int) -> list[list[int]]:
         """Token ids of the clips' captions and of as many others' as the settings want; none without contrast."""
         if self._negatives is None:
             return []
         rng = random.Random(index)
-        others = [self._store.clip(rng.randrange(len(self._store))) for _ in range(self._negatives)]
+        drawn = (rng.randrange(len(self._store)) for _ in range(self._negatives))
+        others = [self._store.clip(self._named(number)) for number in drawn]
         return [
             self._processor.tokenizer.encode(caption(clip), add_special_tokens=False)
             for clip in (*clips, *others)
@@ -78,7 +89,7 @@ class ClipConversations(Dataset[list[Batch]]):
         turns = self._settings.turns
         if not isinstance(self._settings, Instruction) or self._balance is None:
             conversations = [[pair] for pair in describing(clip, rng, turns)]
-        elif rng.random() < self._settings.dialogue_share:
+        elif rng.random() < self._settings.dialogue_share and not has_unnamed(clip):
             conversations = [following(clip, rng, turns)]
         else:
             asked = questioning(clip, rng, turns, self._balance, self._settings.description_share)

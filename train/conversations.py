@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from videollm.synthetic.crowds import has_unnamed
 from videollm.synthetic.language.dialogue import dialogue
 from videollm.synthetic.language.questions import DESCRIPTIONS, Question, ask
 from videollm.synthetic.language.world_text import log
@@ -30,10 +31,11 @@ def questioning(
     """Returns independent questions of all kinds with their answers.
 
     ``description_share`` of them are requests for descriptions, the written log among them: stage 1 asks for it, while
-    the language model is frozen.
+    the language model is frozen. A clip with objects that have no name is not described.
     """
+    described = 0.0 if has_unnamed(clip) else description_share
     return [
-        _described(clip, rng) if rng.random() < description_share else _pair(balance.draw(clip, rng))
+        _described(clip, rng) if rng.random() < described else _pair(balance.draw(clip, rng))
         for _ in range(turns)
     ]
 

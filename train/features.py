@@ -32,6 +32,7 @@ from videollm.model.modeling import VideoLLM
 from videollm.model.preprocessing import prepare_frames
 from videollm.model.segments import MergedSegments
 from videollm.model.settings import VideoSettings
+from videollm.synthetic.crowds import crowd
 from videollm.synthetic.files import degrade
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames
@@ -45,6 +46,7 @@ from .told import ToldEncoder
 
 SHARD_CLIPS = 64
 _RECORD = "features.json"
+_MOST_OBJECTS = 3  # of a shot of the world
 # Clips are written beside their features: to draw one anew takes longer than to ask questions about it.
 _CLIPS = TypeAdapter(list[Clip])
 #: Encoder of features that no encoder made.
@@ -216,7 +218,12 @@ class FeatureStore:
 
 def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
     """Returns clip ``index`` of a feature set; sets of different seeds share no clip."""
-    return sample_clip((wanted.seed << 40) + index, wanted.split, **wanted.world.wishes)
+    seed = (wanted.seed << 40) + index
+    clip = sample_clip(seed, wanted.split, **wanted.world.wishes)
+    rng = np.random.default_rng((seed, 2))
+    if rng.random() >= wanted.unnamed_share:
+        return clip
+    return crowd(clip, rng, _MOST_OBJECTS, range(len(clip.shots)), unnamed_share=1.0)
 
 
 def encoder_fingerprint(model: VideoLLM) -> str:

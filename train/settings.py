@@ -225,5 +225,8 @@ class FeatureSettings(StageSettings):
     split: Literal["train", "test"] = "train"
     degrade_share: float = Field(0.3, ge=0, le=1)
     """Share of clips whose frames go through a real codec."""
+    unnamed_share: float = Field(0.0, ge=0, le=1)
+    """Share of clips with still objects besides whose colours have no name: what is asked of their shapes, sizes and
+    number does not go by colour, and so teaches nothing about pairs that training lacks."""
     processes: int = Field(1, gt=0)
     """Processes that make shards side by side and share the threads: two of one thread do more than one of two."""

@@ -14,9 +14,12 @@ from videollm.checkpoints import load_model
 from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.metrics import paired_interval
+from videollm.media import processor_of
+from videollm.synthetic.crowds import has_unnamed
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble
+from videollm_train.clip_conversations import ClipConversations
 from videollm_train.config import POCKET_CHAIN, load_settings
 from videollm_train.features import FeatureStore, sample_cached_clip, write_features
 from videollm_train.programs import make_pocket
@@ -198,6 +201,25 @@ def test_cached_features_are_those_of_the_clip(chain):
     assert cached.runs_S2.tolist() == [[0, plan.frame_count]]  # a codebook is of the whole video
     assert cached.sizes_M.sum() == plan.frame_count * 36
     assert len(cached.memory_LC) == model.config.compressor.memory_layers
+
+
+def test_stage_one_describes_only_clips_in_which_all_has_a_name(chain, tmp_path):
+    out, _ = chain
+    model = load_model(str(out / "start"), device="cpu")
+    wishes = yaml.safe_load(WISHES) | {"shots": 2, "duration_s": [4, 5]}
+    settings = {"stage": "features", "model": out / "start", "told": True, "seed": 4, "clips": 8}
+    settings |= {"world": {"wishes": wishes}, "unnamed_share": 0.6}
+    write_features(model, FeatureSettings.model_validate(settings), tmp_path / "told", workers=0)
+    store = FeatureStore(tmp_path / "told")
+    store.serve(model)
+    unnamed = [has_unnamed(store.clip(index)) for index in range(8)]
+    assert 0 < sum(unnamed) < 8
+    changes = (f"features={tmp_path / 'told'}", "batch_size=8", "contrastive_weight=0.1", "negatives=8")
+    parts = ClipConversations(load_settings(CONFIGS / "align.yaml", changes, out=out), model, store)[0]
+    tokenizer = processor_of(model).tokenizer
+    said = [tokenizer.decode(ids) for part in parts for ids in [*part["input_ids"], *part["captions"]]]
+    assert len(said) > 16
+    assert not any("unnamed" in text for text in said)
 
 
 def test_two_processes_make_the_features_that_one_makes(chain, tmp_path):

@@ -1,0 +1,75 @@
+"""Objects whose colour has no name: seen, counted and asked about in training, but never by a name they lack."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from videollm.synthetic.colours import UNNAMED
+from videollm.synthetic.crowds import has_unnamed
+from videollm.synthetic.language.question import KINDS
+from videollm.synthetic.scenes import Clip
+from videollm_train.balance import KindBalance
+from videollm_train.conversations import questioning
+from videollm_train.features import sample_cached_clip
+from videollm_train.settings import FeatureSettings
+
+WISHES = {"shots": 2, "max_short_side": 120}
+
+
+def drawn(share: float, count: int = 40) -> list[Clip]:
+    settings = {"stage": "features", "model": "none", "seed": 3, "clips": count, "unnamed_share": share}
+    wanted = FeatureSettings.model_validate(settings | {"world": {"wishes": WISHES}})
+    return [sample_cached_clip(wanted, index) for index in range(count)]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    """Clips with such objects."""
+    return [clip for clip in drawn(0.9) if has_unnamed(clip)]
+
+
+@pytest.fixture(scope="module")
+def balance() -> KindBalance:
+    """Draws questions of all kinds."""
+    return KindBalance(KINDS, WISHES)
+
+
+def test_as_many_clips_have_them_as_wanted(clips: list[Clip]) -> None:
+    assert not any(map(has_unnamed, drawn(0.0)))
+    assert 8 <= sum(map(has_unnamed, drawn(0.5))) <= 24  # dark and bright shots have no objects
+    assert len(clips) > 20
+
+
+def test_the_clips_are_otherwise_those_without() -> None:
+    for plain, other in zip(drawn(0.0), drawn(0.9), strict=True):
+        for before, after in zip(plain.shots, other.shots, strict=True):
+            added = after.objects[len(before.objects) :]
+            assert after.objects[: len(before.objects)] == before.objects
+            assert len(after.objects) <= 3
+            assert all((thing.colour, thing.action.kind) == (UNNAMED, "stays still") for thing in added)
+
+
+def test_they_are_asked_about_but_never_named(clips: list[Clip], balance: KindBalance) -> None:
+    rng = random.Random(0)
+    kinds: Counter[str] = Counter()
+    about = 0
+    for clip in clips:
+        for _ in range(60):
+            question = balance.draw(clip, rng)
+            assert UNNAMED not in question.text + question.answer
+            kinds[question.kind] += 1
+            about += any(thing.colour == UNNAMED for thing in question.about)
+            if question.kind == "count_objects" and question.form == "all" and question.shot_index is None:
+                assert question.answer == str(len(clip.objects))
+    assert set(kinds) == set(KINDS)
+    assert about > 0.02 * kinds.total()
+
+
+def test_a_clip_with_them_is_not_described(clips: list[Clip], balance: KindBalance) -> None:
+    rng = random.Random(0)
+    for clip in clips[:5]:
+        pairs = questioning(clip, rng, 20, balance, description_share=1.0)
+        assert not any(UNNAMED in text for pair in pairs for text in pair)
