@@ -10,8 +10,8 @@ from videollm.errors import DataError
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM
 from videollm.model.prompting import VisualLayout
-from videollm.synthetic.crowds import has_unnamed
 from videollm.synthetic.language.descriptions import caption
+from videollm.synthetic.nameless import has_unnamed
 from videollm.synthetic.scenes import Clip
 
 from .balance import KindBalance

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from videollm.synthetic.crowds import has_unnamed
 from videollm.synthetic.language.dialogue import dialogue
 from videollm.synthetic.language.questions import DESCRIPTIONS, Question, ask
 from videollm.synthetic.language.world_text import log
+from videollm.synthetic.nameless import has_unnamed
 from videollm.synthetic.scenes import Clip
 from videollm.values import Message
 

@@ -11,9 +11,10 @@ from torch.utils.data import Dataset
 
 from videollm.model.preprocessing import prepare_frames, shrink_frames
 from videollm.model.settings import ImageSettings, VideoSettings
-from videollm.synthetic.crowds import crowd, named_only
+from videollm.synthetic.crowds import crowd
 from videollm.synthetic.files import degrade
 from videollm.synthetic.language.descriptions import frame_caption
+from videollm.synthetic.nameless import named_only
 from videollm.synthetic.reading import plan_clip
 from videollm.synthetic.rendering import render_frames, shot_index
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
@@ -86,8 +87,7 @@ class FrameWindows(Dataset[list[Batch]]):
         if rng.random() < self._settings.degrade_share:
             frames_THW3 = degrade(frames_THW3, rng)
         shape = self._settings.shape
-        open_shapes = self._unnamed_share > 0
-        labels = patch_labels(clip, times, shape.image_size, shape.grid, open_shapes=open_shapes)
+        labels = patch_labels(clip, times, shape.image_size, shape.grid)
         return Window(
             shrink_frames(frames_THW3, self._image.size),
             labels.classes_TPK.to(torch.int8),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from videollm.synthetic.scenes import ACTIONS, CAMERAS
+from videollm.synthetic.scenes import ACTIONS, CAMERAS, HELD_OUT_ACTING, HELD_OUT_COLOURED
 
 from .optimization import Head
 from .patch_labels import CLASSES, IGNORED, OBJECT_TRAITS
@@ -20,6 +23,20 @@ _DIRECTIONS = {
     "doing": torch.tensor([1 + ACTIONS.index(name) for name in ACTIONS if name.startswith("moves")]),
     "camera": torch.arange(1, len(CAMERAS)),
 }
+
+
+def _kept_apart(
+    one: str, other: str, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], torch.Tensor]:
+    """For two traits, either way: whether training keeps a class of the one (rows) from one of the other (columns)."""
+    apart = torch.zeros(CLASSES[one], CLASSES[other], dtype=torch.bool)
+    for first, second in pairs:
+        apart[OBJECT_TRAITS[one].index(first) + 1, OBJECT_TRAITS[other].index(second) + 1] = True
+    return {(one, other): apart, (other, one): apart.T}
+
+
+# What training never shows in one object. Asked to tell it from the rest, a ViT learns that it cannot be.
+_APART = _kept_apart("colour", "shape", HELD_OUT_COLOURED) | _kept_apart("shape", "doing", HELD_OUT_ACTING)
 
 
 class PatchHead(Head):
@@ -44,7 +61,7 @@ class PatchHead(Head):
 
 
 def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy by trait.
+    """Cross-entropy by trait, each class against those that training may show beside the patch's other traits.
 
     Args:
         logits: Of every trait, (N, P, classes).
@@ -57,7 +74,8 @@ def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple
     of_objects, of_scene = [], []
     for trait, logits_NPV in enumerate(logits):
         labels_M = classes_NPK[..., trait].flatten()
-        losses_M = F.cross_entropy(logits_NPV.flatten(0, 1), labels_M, reduction="none", ignore_index=IGNORED)
+        open_MV = logits_NPV.flatten(0, 1).masked_fill(_excluded(trait, classes_NPK).flatten(0, 1), -math.inf)
+        losses_M = F.cross_entropy(open_MV, labels_M, reduction="none", ignore_index=IGNORED)
         known_M = labels_M != IGNORED
         if trait < _OBJECTS:
             weights_M = torch.where(labels_M > 0, 1.0, _EMPTY_WEIGHT) * known_M
@@ -65,6 +83,18 @@ def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple
         else:
             of_scene.append(losses_M.sum() / known_M.sum().clamp(min=1))
     return torch.stack(of_objects).sum(), torch.stack(of_scene).mean()
+
+
+def _excluded(trait: int, classes_NPK: torch.Tensor) -> torch.Tensor:
+    """Which classes (N, P, V) of a trait training never shows beside the other traits of each patch."""
+    names = list(CLASSES)
+    excluded = torch.zeros(*classes_NPK.shape[:2], CLASSES[names[trait]], dtype=torch.bool)
+    excluded = excluded.to(classes_NPK.device)
+    for (given, asked), apart in _APART.items():
+        if asked == names[trait]:
+            # What is not known excludes nothing, like class 0, which is no object.
+            excluded |= apart.to(excluded.device)[classes_NPK[..., names.index(given)].clamp(min=0)]
+    return excluded
 
 
 def count_right(

@@ -20,7 +20,6 @@ from videollm.synthetic.scenes import (
     BACKDROPS,
     CAMERAS,
     COLOURS,
-    HELD_OUT_COLOURED,
     LIGHTS,
     SHAPES,
     SIZES,
@@ -52,8 +51,6 @@ CLASSES = {name: len(names) + 1 for name, names in OBJECT_TRAITS.items()} | {
 }
 
 _SEEN_FROM_OPACITY = 0.4
-# Colours of which training holds back some shape. A ViT that is asked for their shapes learns that those cannot be.
-_CLOSED_COLOURS = frozenset(colour for colour, _ in HELD_OUT_COLOURED)
 _OBJECTS = slice(0, len(OBJECT_TRAITS))
 _LIGHT = list(CLASSES).index("light")
 
@@ -72,9 +69,7 @@ class Labels:
     centres_TP: torch.Tensor
 
 
-def patch_labels(
-    clip: Clip, times_s: Sequence[float], image_size: int, grid: int, *, open_shapes: bool = False
-) -> Labels:
+def patch_labels(clip: Clip, times_s: Sequence[float], image_size: int, grid: int) -> Labels:
     """Labels the patches of frames that are seen one after another.
 
     Args:
@@ -82,12 +77,11 @@ def patch_labels(
         times_s: When, ascending.
         image_size: Side of the letterboxed frame in pixels.
         grid: Patches along a side.
-        open_shapes: Whether shapes are asked for only where the colour leaves all of them open.
 
     Returns:
         The labels, patches in raster order.
     """
-    labeller = _Labeller(clip, image_size, grid, open_shapes)
+    labeller = _Labeller(clip, image_size, grid)
     shots = [shot_index(clip, time) for time in times_s]
     classes, centres = [], []
     for number, time in enumerate(times_s):
@@ -104,9 +98,8 @@ def patch_labels(
 class _Labeller:
     """Labels single frames of a clip."""
 
-    def __init__(self, clip: Clip, image_size: int, grid: int, open_shapes: bool) -> None:
+    def __init__(self, clip: Clip, image_size: int, grid: int) -> None:
         self._canvas = Canvas(clip, image_size, grid)
-        self._open_shapes = open_shapes
         self._grid = grid
 
     def label(self, shot: Shot, time_s: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,12 +132,9 @@ class _Labeller:
         covered_RC = self._canvas.covered(x, y, thing.extent * pose.scale * view.scale)
         seen = pose.opacity >= _SEEN_FROM_OPACITY
         labels_RCK[..., _OBJECTS][covered_RC] = (
-            torch.tensor(_object_classes(thing, shot, time_s, self._asks_shape(thing))) if seen else IGNORED
+            torch.tensor(_object_classes(thing, shot, time_s)) if seen else IGNORED
         )
         centre_RC[self._canvas.patch_of(x, y)] = seen
-
-    def _asks_shape(self, thing: WorldObject) -> bool:
-        return not (self._open_shapes and thing.colour in _CLOSED_COLOURS)
 
     def _scene(self, shot: Shot, time_s: float) -> torch.Tensor:
         """Classes (R, C, scene traits) of the picture, with 0 for the cut."""
@@ -171,7 +161,7 @@ class _Labeller:
         return ground_RC if across else ground_RC.T
 
 
-def _object_classes(thing: WorldObject, shot: Shot, time_s: float, asks_shape: bool) -> list[int]:
+def _object_classes(thing: WorldObject, shot: Shot, time_s: float) -> list[int]:
     """Classes of an object's traits at a time: what it is, and what it is doing just then."""
     action = thing.action
     active = action.start_s <= time_s <= action.end_s
@@ -180,7 +170,7 @@ def _object_classes(thing: WorldObject, shot: Shot, time_s: float, asks_shape: b
     sized = truth.shows_sizes(shot) and motion.pose(thing, time_s).scale == 1
     return [
         COLOURS.index(thing.colour) + 1 if thing.colour != UNNAMED else IGNORED,
-        SHAPES.index(thing.shape) + 1 if asks_shape else IGNORED,
+        SHAPES.index(thing.shape) + 1,
         SIZES.index(thing.size) + 1 if sized else IGNORED,
         doing if truth.shows_actions(shot) else IGNORED,
     ]

@@ -27,13 +27,13 @@ class Seen:
     Attributes:
         video: Its segments, arranged for the plan.
         tokens: How many tokens each segment gets.
-        spans_K2: Start and end second of each token that the projector gets.
+        extents_K23: Second, row and column where each token that the projector gets begins, and where it ends.
         layout: The same for the prompt.
     """
 
     video: MergedSegments
     tokens: TokenPlan
-    spans_K2: torch.Tensor
+    extents_K23: torch.Tensor
     layout: VisualLayout
 
 
@@ -53,12 +53,12 @@ class Seeing:
         seen = self._model.plan_seen(planned)
         plan = video.adapt(seen)
         arranged = self._compressor.arrange(video, tokens)
-        spans_K2 = self._compressor.token_spans(arranged, tokens, plan)
-        rows = spans_K2 if tokens.whole_frames is None else row_spans(tokens, plan)
+        extents_K23 = self._compressor.token_extents(arranged, tokens, plan)
+        rows = extents_K23[..., 0] if tokens.whole_frames is None else row_spans(tokens, plan)
         layout = VisualLayout.of(plan, tokens, rows.tolist())
         # The prompt may tell of the frames that were looked at, whatever became of them.
         layout = layout if seen == planned else replace(layout, plan=planned)
-        return Seen(arranged, tokens, spans_K2, layout)
+        return Seen(arranged, tokens, extents_K23, layout)
 
 
 def draw_budget(budgets: dict[int, float], rng: random.Random) -> int | None:
@@ -79,6 +79,6 @@ def as_batch(rows: Sequence[PackedPrompts], videos: Sequence[Seen], pad_id: int,
         "supervised": int((padded["labels"][:, 1:] != IGNORED).sum()),
         "videos": [seen.video for seen in videos],
         "plans": [seen.tokens for seen in videos],
-        "spans": [seen.spans_K2 for seen in videos],
+        "extents": [seen.extents_K23 for seen in videos],
         "captions": [],
     }

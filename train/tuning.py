@@ -125,7 +125,8 @@ def _project(videollm: VideoLLM, batch: Batch, device: torch.device) -> list[tor
     if not batch["videos"]:
         return []
     videos = [video.to(device) for video in batch["videos"]]
-    return videollm.project_segments(videos, batch["plans"], [spans.to(device) for spans in batch["spans"]])
+    extents = [extents.to(device) for extents in batch["extents"]]
+    return videollm.project_segments(videos, batch["plans"], extents)
 
 
 def _keep_little(language_model: Any) -> None:

@@ -3,9 +3,9 @@
     python docs/tutorial/hexagons.py --out hexagons
 
 The pocket world knows no hexagons, and nobody in it asks what is left of what. This writes short videos with a hexagon
-and another shape, and asks about each which of the two is further left and about every second the shape of something; the
-answers of the former are balanced, so that without looking none is likelier. Besides come old questions about old clips
-to mix in, so that the model forgets nothing, and tests on videos that are in neither.
+and another shape, and asks about each which of the two is further left and about every second the shape of something;
+the answers of the former are balanced, so that without looking none is likelier. Besides come old questions about old
+clips to mix in, so that the model forgets nothing, and tests on videos that are in neither.
 """
 
 from __future__ import annotations

@@ -97,6 +97,22 @@ def test_tokens_stay_within_the_seconds_of_their_run_in_order_of_time(kind, budg
             torch.testing.assert_close(tokens, torch.tensor([[start, end]]).expand_as(tokens))
 
 
+@pytest.mark.parametrize(("kind", "budget"), CASES)
+def test_a_token_begins_and_ends_where_its_first_and_its_last_patches_are(kind, budget):
+    compressed, token_plan = compress(compressor_of(kind), SEVEN_FRAMES, budget)
+    places = compressed.extents_K23[..., 1:]
+    if compressed.sources.shares is not None:
+        torch.testing.assert_close(places, torch.full_like(places, 0.5))
+        return
+    rows, columns = GRID
+    for token in range(token_plan.memory, token_plan.total):
+        frames, patches = compressed.sources.patch_shares(token).nonzero().T
+        for end, frame in enumerate((frames.min(), frames.max())):
+            there = patches[frames == frame]
+            place = [(there // columns + 0.5).mean() / rows, (there % columns + 0.5).mean() / columns]
+            torch.testing.assert_close(places[token, end], torch.stack(place))
+
+
 def test_memory_tokens_stand_first_and_span_the_whole_video():
     compressor = compressor_of("merge")
     patches, classes = inputs_for(SEVEN_FRAMES)
@@ -104,7 +120,7 @@ def test_memory_tokens_stand_first_and_span_the_whole_video():
         compressed = compressor(patches, classes, SEVEN_FRAMES, budget)
         assert compressed.token_plan.memory == memory
         torch.testing.assert_close(compressed.tokens_KD[:memory], classes.mean(dim=1)[2 - memory :])
-        assert compressed.spans_K2[:memory].tolist() == [[0.0, 6.5]] * memory
+        assert compressed.extents_K23[:memory].tolist() == [[[0.0, 0.5, 0.5], [6.5, 0.5, 0.5]]] * memory
 
 
 @pytest.mark.parametrize(("kind", "budget"), [case for case in CASES if case[0] in ("merge", "pool", "none")])

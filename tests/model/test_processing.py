@@ -109,24 +109,24 @@ def test_times_are_of_segments_or_tokens():
 
 
 @pytest.mark.parametrize("kind", ["merge+vq", "vq", "merge", "merge+qformer"])
-def test_arranging_before_promises_the_token_times_that_encoding_gives(make_model, plan, noise, kind):
+def test_arranging_before_promises_the_times_and_places_that_encoding_gives(make_model, plan, noise, kind):
     model = make_model(
         compressor={"kind": kind, "merged_tokens": 6, "vq": {"codes": 9}},
         prompt={"times": "tokens"},
-        projector={"time_frequencies": 3},
+        projector={"time_frequencies": 3, "place_frequencies": 2},
     )
     merged = model.merge_video(noise(), plan)
     for budget in (None, 3, 7):
         token_plan = model.plan_tokens(plan, budget, merged=merged)
         arranged = model.compressor.arrange(merged, token_plan)
-        spans = model.compressor.token_spans(arranged, token_plan, plan).tolist()
+        extents = model.compressor.token_extents(arranged, token_plan, plan)
         video = model.encode_video(noise(), plan, max_visual_tokens=budget)
         question = [Message("user", "<video>?")]
-        promised = VisualLayout.of(plan, token_plan, spans)
+        promised = VisualLayout.of(plan, token_plan, extents[..., 0].tolist())
         assert model.processor.render(question, [promised]) == model.processor.render(question, [video])
-        again = model.project_segments([arranged], [token_plan], [torch.tensor(spans)])[0]
+        again = model.project_segments([arranged], [token_plan], [extents])[0]
         torch.testing.assert_close(again, video.tokens_KD)
-    with pytest.raises(DataError, match="give their spans"):
+    with pytest.raises(DataError, match="give their extents"):
         model.project_segments([merged], [model.plan_tokens(plan)])
 
 

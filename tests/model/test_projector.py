@@ -1,4 +1,4 @@
-"""The projector: what it reads of times, and that it reads them where asked only."""
+"""The projector: what it reads of times and places, and that it reads them where asked only."""
 
 import pytest
 import torch
@@ -7,25 +7,34 @@ from videollm.errors import ConfigError
 from videollm.model.projector import Projector
 from videollm.model.settings import ProjectorSettings
 
+SPANS = torch.tensor([[0.0, 1.0], [0.0, 1.3], [2.0, 4.0]])
+PLACES = torch.tensor([[[0.1, 0.5], [0.1, 0.5]], [[0.9, 0.2], [0.3, 0.2]], [[0.5, 0.5], [0.5, 0.5]]])
+EXTENTS = torch.cat([SPANS[..., None], PLACES], dim=-1)
 
-def test_times_are_read_beside_the_token():
+
+def written(values: torch.Tensor, periods: tuple[float, float]) -> torch.Tensor:
+    """Of each value the sines, then the cosines."""
+    phases = values[..., None] / torch.tensor(periods) * 2 * torch.pi
+    return torch.cat([phases.sin(), phases.cos()], dim=-1).flatten(1)
+
+
+@pytest.mark.parametrize(("times", "places"), [(2, 0), (0, 2), (2, 2)])
+def test_times_and_places_are_read_beside_the_token(times, places):
     torch.manual_seed(0)
-    projector = Projector(ProjectorSettings(layers=1, time_frequencies=2), token_width=6, text_width=5)
+    settings = ProjectorSettings(layers=1, time_frequencies=times, place_frequencies=places)
+    projector = Projector(settings, token_width=6, text_width=5)
     tokens = torch.randn(3, 6)
-    spans = torch.tensor([[0.0, 1.0], [0.0, 1.3], [2.0, 4.0]])
-    told = projector(tokens, spans)
-    # Sines and cosines of the periods 1 s and 64 s, of starts, then of ends.
-    phases = spans[..., None] * torch.tensor([1.0, 1 / 64]) * 2 * torch.pi
-    features = torch.cat([phases.sin(), phases.cos()], dim=-1).flatten(1)
-    by_hand = projector.layers(torch.cat([projector.norm(tokens), features], dim=1))
-    torch.testing.assert_close(told, by_hand)
-    assert not torch.allclose(told[:2], projector(tokens, spans.roll(1, 0))[:2])
+    told = projector(tokens, EXTENTS)
+    features = [projector.norm(tokens)]
+    features += [written(SPANS, (1.0, 64.0))] * bool(times) + [written(PLACES, (1 / 16, 2.0))] * bool(places)
+    torch.testing.assert_close(told, projector.layers(torch.cat(features, dim=1)))
+    assert not torch.allclose(told[:2], projector(tokens, EXTENTS.roll(1, 0))[:2])
 
 
-def test_without_times_spans_change_nothing():
+def test_where_they_are_not_asked_for_extents_change_nothing():
     projector = Projector(ProjectorSettings(), token_width=6, text_width=5)
     tokens = torch.randn(3, 6)
-    assert projector(tokens).equal(projector(tokens, torch.rand(3, 2)))
+    assert projector(tokens).equal(projector(tokens, EXTENTS))
 
 
 @pytest.mark.parametrize("periods", [(0.0, 4.0), (4.0, 4.0), (float("nan"), 4.0)])

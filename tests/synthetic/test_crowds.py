@@ -7,7 +7,8 @@ import pytest
 
 from videollm.synthetic.casting import swept_box
 from videollm.synthetic.colours import SHADES, UNNAMED, is_shade
-from videollm.synthetic.crowds import crowd, named_only
+from videollm.synthetic.crowds import crowd
+from videollm.synthetic.nameless import named_only
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import SHAPES
 from videollm.synthetic.truth import events

@@ -15,7 +15,7 @@ from videollm.errors import CheckpointError, ConfigError, DataError
 from videollm.evaluation.clips import encode_clip
 from videollm.evaluation.metrics import paired_interval
 from videollm.media import processor_of
-from videollm.synthetic.crowds import has_unnamed
+from videollm.synthetic.nameless import has_unnamed
 from videollm.synthetic.sampling import sample_clip, world_fingerprint
 from videollm.synthetic.scenes import COLOURS
 from videollm_train.assemble import assemble

@@ -62,17 +62,6 @@ def test_a_colour_without_a_name_is_not_asked_for():
     assert [(one["colour"], one["shape"]) for one in told] == [(None, "star")]
 
 
-def test_open_shapes_are_asked_for_only_of_colours_that_have_them_all():
-    colours = ("purple", "red", "unnamed")
-    things = [thing(colour=colour, x=0.2 + 0.3 * place, extent=0.15) for place, colour in enumerate(colours)]
-    shown = patch_labels(clip_of(shot(*things)), [1.0], SIZE, GRID, open_shapes=True)
-    assert [(one["colour"], one["shape"]) for one in centres(shown)] == [
-        ("purple", None),
-        ("red", "star"),
-        (None, "star"),
-    ]
-
-
 def test_a_patch_tells_its_object_and_the_scene_around_it():
     labels = label(clip_of(shot(thing())), 1.0)
     assert labels.centres_TP.nonzero().tolist() == [[0, 3 * GRID + 1]]
@@ -180,7 +169,7 @@ def one_hot(classes_NPK):
 
 
 def test_right_logits_have_no_loss_and_are_counted_right():
-    labels = label(clip_of(shot(thing(Action("spins", 1.0, 2.0, 1.0)))), 0.5, 1.5)
+    labels = label(clip_of(shot(thing(Action("blinks", 1.0, 2.0, 4.0)))), 0.5, 1.5)
     logits = one_hot(labels.classes_TPK)
     objects, scene = patch_losses(logits, labels.classes_TPK)
     assert objects < 1e-6
@@ -207,6 +196,28 @@ def test_what_goes_somewhere_is_counted_on_its_own():
     assert counted["doing"] == (1, 2)
     assert counted["doing moving"] == (0, 1)
     assert counted["camera moving"] == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("shown", "trait", "excluded"),
+    [
+        (thing(), "shape", set()),
+        (thing(), "colour", {"purple"}),
+        (thing(), "doing", {"spins"}),
+        (thing(colour="purple", shape="ring"), "shape", {"star"}),
+        (thing(colour="purple", shape="ring"), "colour", {"pink"}),
+        (thing(Action("spins", 0.0, 4.0, 1.0), shape="heart"), "shape", {"star"}),
+        (thing(colour="unnamed", shape="heart"), "doing", {"blinks"}),
+    ],
+)
+def test_nobody_is_taught_that_what_training_holds_back_cannot_be(shown, trait, excluded):
+    classes = label(clip_of(shot(shown)), 1.0).classes_TPK
+    place = list(CLASSES).index(trait)
+    for number, name in enumerate(OBJECT_TRAITS[trait], start=1):
+        logits = [torch.zeros_like(part, requires_grad=True) for part in one_hot(classes)]
+        patch_losses(logits, classes)[0].backward()
+        pushed = logits[place].grad[..., number][classes[..., 0] != 0]
+        assert (pushed == 0).all() == (name in excluded), name
 
 
 def test_what_is_ignored_costs_nothing():

@@ -49,7 +49,7 @@ class Compressed:
         tokens_KD: Kept tokens: memory tokens first, then those of the segments in order of time (codes of a codebook
             in order of the first patch they stand for).
         sizes_K: Patches each token stands for, float32; they sum to T·P, memory tokens counting none.
-        spans_K2: Start and end second of what each token stands for, float32.
+        extents_K23: Second, row and column where what each token stands for begins, and where it ends, float32.
         token_plan: How many tokens stand for which frames.
         plan: The frame plan with the segments that were compressed.
         sources: Which patches each token came from.
@@ -57,10 +57,15 @@ class Compressed:
 
     tokens_KD: Tensor
     sizes_K: Tensor
-    spans_K2: Tensor
+    extents_K23: Tensor
     token_plan: TokenPlan
     plan: FramePlan
     sources: Sources
+
+    @property
+    def spans_K2(self) -> Tensor:
+        """Start and end second of what each token stands for, float32."""
+        return self.extents_K23[..., 0]
 
 
 class Compressor(nn.Module):
@@ -177,7 +182,7 @@ class Compressor(nn.Module):
         return Compressed(
             tokens_KD=self._with_memory(segments, token_plan, rows),
             sizes_K=sources.sizes_K(),
-            spans_K2=self.token_spans(segments, token_plan, plan),
+            extents_K23=self.token_extents(segments, token_plan, plan),
             token_plan=token_plan,
             plan=merged.adapt(plan),
             sources=sources,
@@ -330,8 +335,10 @@ class Compressor(nn.Module):
             memory = self.memory_projection(self.memory_norm(memory.to(self.memory_norm.weight.dtype)))
         return torch.cat([memory, rows])
 
-    def token_spans(self, arranged: MergedSegments, token_plan: TokenPlan, plan: FramePlan) -> Tensor:
-        """Start and end second of each kept token, (K, 2): a query's are those of the whole segment it read.
+    def token_extents(self, arranged: MergedSegments, token_plan: TokenPlan, plan: FramePlan) -> Tensor:
+        """Second, row and column where each kept token begins, and where it ends, (K, 2, 3).
+
+        A query's are those of the whole segment it read, a memory token's those of the video: the middle of the frame.
 
         Args:
             arranged: What :meth:`arrange` gave for this token plan.
@@ -340,11 +347,11 @@ class Compressor(nn.Module):
         """
         if self.config.has_queries:
             counts = torch.tensor(token_plan.counts, device=arranged.spans_S2.device)
-            spans = arranged.spans_S2.repeat_interleave(counts, dim=0)
+            extents = _of_whole_frames(arranged.spans_S2.repeat_interleave(counts, dim=0))
         else:
-            spans = arranged.token_spans(plan)
-        video = spans.new_tensor([plan.spans_s[0][0], plan.spans_s[-1][1]])
-        return torch.cat([video.expand(token_plan.memory, 2), spans])
+            extents = arranged.token_extents(plan, self.grid)
+        video = extents.new_tensor([plan.spans_s[0][0], plan.spans_s[-1][1]])
+        return torch.cat([_of_whole_frames(video.expand(token_plan.memory, 2)), extents])
 
     def _check_inputs(self, patches_TPC: Tensor, cls_LTC: Tensor, plan: FramePlan) -> None:
         frames, patches, _ = patches_TPC.shape
@@ -358,3 +365,9 @@ class Compressor(nn.Module):
                 f"got class tokens of {cls_LTC.shape[0]} layers and {cls_LTC.shape[1]} frames, "
                 f"expected {expected[0]} and {expected[1]}"
             )
+
+
+def _of_whole_frames(spans_K2: Tensor) -> Tensor:
+    """Extents (K, 2, 3) of what stands for all places of its frames."""
+    middle = torch.full((len(spans_K2), 2, 2), 0.5, dtype=spans_K2.dtype, device=spans_K2.device)
+    return torch.cat([spans_K2[..., None], middle], dim=-1)

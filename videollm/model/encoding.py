@@ -231,7 +231,7 @@ class VideoEncodingMixin:
         seen = self.plan_seen(plan)
         with torch.no_grad(), evaluating(self.compressor, self.projector):
             compressed = self.compressor.compress(merged, seen, self._budget(max_visual_tokens))
-            tokens = self.projector(compressed.tokens_KD, compressed.spans_K2)
+            tokens = self.projector(compressed.tokens_KD, compressed.extents_K23)
             token_plan = compressed.token_plan
             (tokens,) = self._laid_out([tokens], [token_plan])
         spans_K2 = compressed.spans_K2
@@ -286,26 +286,28 @@ class VideoEncodingMixin:
         self,
         merged: Sequence[MergedSegments],
         token_plans: Sequence[TokenPlan],
-        spans: Sequence[Tensor] | None = None,
+        extents: Sequence[Tensor] | None = None,
     ) -> list[Tensor]:
         """The part of encoding that is trained: queries and projector, for many videos at once.
 
         Args:
             merged: What :meth:`merge_video` gave for each video, fresh or from disk.
             token_plans: What :meth:`plan_tokens` says for each of them.
-            spans: Start and end second of each video's tokens, (K, 2), as ``compressor.token_spans`` gives them; only a
-                projector that reads times needs them.
+            extents: When and where each video's tokens begin and end, (K, 2, 3), as ``compressor.token_extents`` gives
+                them; only a projector that reads times or places needs them.
 
         Returns:
             For each video its visual tokens, (K, D), as :meth:`encode_video` gives them, with gradients.
 
         Raises:
-            DataError: The projector reads times and ``spans`` is ``None``.
+            DataError: The projector reads them and ``extents`` is ``None``.
         """
-        if spans is None and self.config.projector.time_frequencies:
-            raise DataError("this model's projector reads the times of tokens: give their spans")
+        if extents is None and self.config.projector.reads_extents:
+            raise DataError("this model's projector reads when and where tokens are: give their extents")
         rows = self.compressor.query(merged, token_plans)
-        projected: Tensor = self.projector(torch.cat(rows), None if spans is None else torch.cat(list(spans)))
+        projected: Tensor = self.projector(
+            torch.cat(rows), None if extents is None else torch.cat(list(extents))
+        )
         return self._laid_out(projected.split([len(row) for row in rows]), token_plans)
 
     def _laid_out(self, videos: Sequence[Tensor], token_plans: Sequence[TokenPlan]) -> list[Tensor]:

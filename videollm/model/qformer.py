@@ -23,11 +23,9 @@ from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
 from .checks import check_whole
 from .compressor_config import QFormerConfig
-from .fourier import fourier_features
+from .fourier import fourier_features, place_features
 from .padding import PaddedSegments
 
-# Rows and columns run from 0 to 1; the longest period keeps both ends of a frame apart.
-_SHORTEST_PLACE, _LONGEST_PLACE = 1 / 16, 2.0
 # Large beside the time that is added to all queries alike: after the first layer norm they must still differ.
 _QUERY_STD = 0.2
 # When and where a token is, beside what it shows, which has a standard deviation of 1: weaker, and training is slow to
@@ -135,11 +133,8 @@ class SegmentQFormer(nn.Module):
         dtype = self.token_norm.weight.dtype
         tokens: Tensor = self.token_norm(segments.tokens_SMC.to(dtype)) + self.token_time(times.to(dtype))
         if self.token_place is not None:
-            rows_columns = segments.positions_SM3[..., 1:]
-            places = fourier_features(
-                rows_columns, self.config.place_frequencies, _SHORTEST_PLACE, _LONGEST_PLACE
-            )
-            tokens = tokens + self.token_place(places.flatten(-2).to(dtype))
+            places = place_features(segments.positions_SM3[..., 1:], self.config.place_frequencies)
+            tokens = tokens + self.token_place(places.to(dtype))
         return tokens
 
     def _embed_queries(self, segments: PaddedSegments, count: int) -> Tensor:

@@ -12,6 +12,7 @@ from itertools import chain
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..errors import DataError
 from ..values import FramePlan
@@ -254,19 +255,34 @@ class MergedSegments:
             sources_N=pooled.sources[0],
         )
 
-    def token_spans(self, plan: FramePlan) -> Tensor:
-        """Seconds from the first frame that has a patch in a token to the end of the last, float32, (M, 2)."""
+    def token_extents(self, plan: FramePlan, grid: tuple[int, int]) -> Tensor:
+        """When and where each token begins and ends.
+
+        Args:
+            plan: The frame plan.
+            grid: Rows and columns of patches of a frame.
+
+        Returns:
+            float32, (M, 2, 3). Of the first frame that has a patch in the token: its start in seconds, and the mean row
+            and column (0 to 1) of those patches. Of the last one the same, with its end.
+        """
         single_frames = tuple((frame, frame + 1) for frame in range(plan.frame_count))
-        frames = torch.tensor(replace(plan, segments=single_frames).spans_s, device=self.sources_N.device)
-        starts, ends = frames.repeat_interleave(len(self.sources_N) // plan.frame_count, dim=0).unbind(dim=1)
-        empty = frames.new_zeros(len(self.sizes_M))
-        return torch.stack(
-            [
-                empty.scatter_reduce(0, self.sources_N, starts, "amin", include_self=False),
-                empty.scatter_reduce(0, self.sources_N, ends, "amax", include_self=False),
-            ],
-            dim=1,
+        seconds_T2 = torch.tensor(replace(plan, segments=single_frames).spans_s, device=self.sources_N.device)
+        frame_N = torch.arange(plan.frame_count, device=self.sources_N.device).repeat_interleave(
+            len(self.sources_N) // plan.frame_count
         )
+        places_N2 = self.patch_positions(grid)[:, 1:]
+        ends = []
+        for seconds_T, reduce in zip(seconds_T2.unbind(dim=1), ("amin", "amax"), strict=True):
+            frame_M = frame_N.new_zeros(len(self.sizes_M)).scatter_reduce(
+                0, self.sources_N, frame_N, reduce, include_self=False
+            )
+            there_N = frame_N == frame_M[self.sources_N]
+            sums_M3 = places_N2.new_zeros(len(self.sizes_M), 3).index_add(
+                0, self.sources_N[there_N], functional.pad(places_N2[there_N], (0, 1), value=1.0)
+            )
+            ends.append(torch.cat([seconds_T[frame_M, None], sums_M3[:, :2] / sums_M3[:, 2:]], dim=1))
+        return torch.stack(ends, dim=1)
 
 
 def _positions(times_T: Tensor, rows: int, columns: int) -> Tensor:

@@ -156,6 +156,8 @@ class ProjectorSettings:
         hidden_size: Width between the layers; ``None`` for the language model's.
         time_frequencies: Frequencies by which the start and the end second of what a token stands for are written
             beside it, as a sine and a cosine each; 0 leaves the telling of times to the prompt.
+        place_frequencies: Frequencies by which the rows and columns where it begins and ends are written beside it in
+            the same way; 0 leaves it to the encoder to say where things are.
         shortest_period_s: Period of the highest in seconds.
         longest_period_s: Period of the lowest in seconds; longer videos work, only their far times look alike.
     """
@@ -164,12 +166,13 @@ class ProjectorSettings:
     norm: bool = True
     hidden_size: int | None = None
     time_frequencies: int = 0
+    place_frequencies: int = 0
     shortest_period_s: float = 1.0
     longest_period_s: float = 64.0
 
     def __post_init__(self) -> None:
         at_least(self, 1, "layers")
-        at_least(self, 0, "time_frequencies")
+        at_least(self, 0, "time_frequencies", "place_frequencies")
         true_or_false(self, "projector", "norm")
         if not 0 < self.shortest_period_s < self.longest_period_s:
             raise ConfigError(
@@ -178,6 +181,11 @@ class ProjectorSettings:
             )
         if self.hidden_size is not None:
             at_least(self, 1, "hidden_size")
+
+    @property
+    def reads_extents(self) -> bool:
+        """Whether it reads when or where tokens begin and end."""
+        return bool(self.time_frequencies or self.place_frequencies)
 
 
 @dataclass(frozen=True, slots=True)

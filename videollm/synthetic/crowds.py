@@ -40,20 +40,6 @@ def crowd(
     return dataclasses.replace(clip, shots=tuple(shots))
 
 
-def has_unnamed(clip: Clip) -> bool:
-    """Whether a clip has objects whose colour has no name: of these not everything can be asked."""
-    return any(thing.colour == UNNAMED for thing in clip.objects)
-
-
-def named_only(clip: Clip) -> Clip:
-    """Returns a clip without the objects whose colour has no name, as words can tell it."""
-    shots = [
-        dataclasses.replace(shot, objects=tuple(thing for thing in shot.objects if thing.colour != UNNAMED))
-        for shot in clip.shots
-    ]
-    return dataclasses.replace(clip, shots=tuple(shots))
-
-
 def _crowded(
     shot: Shot,
     clip: Clip,

@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -114,6 +115,15 @@ def test_nothing_is_asked_of_actions_under_a_moving_camera_or_of_sizes_under_a_z
     assert ask(zoom, random.Random(0), "colour").answer == "red"
 
 
+def test_training_asks_now_and_then_what_happens_first_where_nothing_does(clip_of, shot, thing, texture):
+    for still in (clip_of(shot(4.0, backdrop=texture)), clip_of(shot(4.0, thing("small red star")))):
+        assert set(_all_asked(still, "first_last").values()) == {"nothing"}
+        assert sum(ask(still, random.Random(seed), "first_last") is not None for seed in range(100)) < 50
+        assert not _all_asked(replace(still, split="test"), "first_last")
+    zoom = clip_of(shot(6.0, thing("small red star"), backdrop=texture, camera="zooms in", camera_amount=1.5))
+    assert not _all_asked(zoom, "first_last")
+
+
 def test_simultaneous_events_are_asked_no_order(clip_of, shot, thing):
     clip = clip_of(shot(6.0, thing("small red star grows", 1, 4), thing("large blue ring spins", 1.4, 4)))
     for kind in ("first_last", "after_before", "order"):
@@ -155,7 +165,7 @@ def _literal(clip, question):
     told = [f"{words.full_name(thing)} {thing.action.kind}" for _, _, thing in events]
     match question.kind, question.form:
         case "first_last", form:
-            return told[0 if form == "first" else -1]
+            return told[0 if form == "first" else -1] if told else "nothing"
         case "after_before", form:
             asked = next(index for index, event in enumerate(events) if event[2] == question.about[-1])
             around = told[asked + 1 :][:1] if form == "after" else told[:asked][-1:]

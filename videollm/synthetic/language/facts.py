@@ -81,6 +81,12 @@ def _outermost(clip: Clip, form: str, index: int) -> Question | None:
     return Question("first_last", found[index].text, form=form, about=(found[index].thing,))
 
 
+def no_event(clip: Clip, form: str) -> Question | None:
+    """That nothing happens ``"first"`` or ``"last"``, where nothing does and it can be seen."""
+    hidden = any(shot.objects and not truth.shows_actions(shot) for shot in clip.shots)
+    return None if hidden or truth.events(clip) else Question("first_last", NOTHING, form=form)
+
+
 def next_to(clip: Clip, thing: WorldObject, form: str) -> Question | None:
     """The event right ``"after"`` or right ``"before"`` an object's, by starts; "nothing" where there is none."""
     found = truth.events(clip)

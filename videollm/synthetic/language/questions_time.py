@@ -23,8 +23,10 @@ T = TypeVar("T")
 
 
 def ask_first_last(clip: Clip, rng: random.Random) -> Question | None:
-    """Asks what happens first or last."""
+    """Asks what happens first or last; in training now and then of a clip in which nothing does."""
     found = [fact for fact in (facts.first(clip), facts.last(clip)) if fact]
+    if not found and clip.split == "train" and rng.random() < _ONLY_NOTHING_SHARE:
+        found = [fact for fact in (facts.no_event(clip, "first"), facts.no_event(clip, "last")) if fact]
     if not found:
         return None
     fact = rng.choice(found)
