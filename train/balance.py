@@ -6,10 +6,9 @@ import random
 from typing import Any
 
 from videollm.errors import ConfigError
-from videollm.synthetic.colours import UNNAMED
 from videollm.synthetic.language.questions import Question, ask
 from videollm.synthetic.sampling import sample_clip
-from videollm.synthetic.scenes import Clip
+from videollm.synthetic.scenes import UNNAMED, Clip
 
 _MEASURED_CLIPS = 300
 

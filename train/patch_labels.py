@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 
 from videollm.synthetic import motion, truth
-from videollm.synthetic.colours import UNNAMED
 from videollm.synthetic.rendering import screen_centre, shot_index
 from videollm.synthetic.scenes import (
     ACTIONS,
@@ -24,6 +23,7 @@ from videollm.synthetic.scenes import (
     SHAPES,
     SIZES,
     TONES,
+    UNNAMED,
     Clip,
     Shot,
     WorldObject,
@@ -170,7 +170,7 @@ def _object_classes(thing: WorldObject, shot: Shot, time_s: float) -> list[int]:
     sized = truth.shows_sizes(shot) and motion.pose(thing, time_s).scale == 1
     return [
         COLOURS.index(thing.colour) + 1 if thing.colour != UNNAMED else IGNORED,
-        SHAPES.index(thing.shape) + 1,
+        SHAPES.index(thing.shape) + 1 if thing.shape != UNNAMED else IGNORED,
         SIZES.index(thing.size) + 1 if sized else IGNORED,
         doing if truth.shows_actions(shot) else IGNORED,
     ]

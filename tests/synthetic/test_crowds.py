@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from videollm.synthetic.casting import swept_box
-from videollm.synthetic.colours import SHADES, UNNAMED, is_shade
+from videollm.synthetic.colours import SHADES, is_shade
 from videollm.synthetic.crowds import crowd
 from videollm.synthetic.nameless import named_only
 from videollm.synthetic.sampling import sample_clip
-from videollm.synthetic.scenes import SHAPES
+from videollm.synthetic.scenes import COLOURS, SHAPES, UNNAMED
 from videollm.synthetic.truth import events
 
 
@@ -46,17 +46,20 @@ def test_nobody_stands_in_anothers_way_or_is_their_double(grown):
                 assert right < other[0] or other[2] < left or bottom < other[1] or other[3] < top
 
 
-def test_colours_without_a_name_have_none_and_every_shape(clips):
+def test_what_has_no_name_lacks_one_and_comes_with_all_that_have_one(clips):
     every = range(4)
     grown = [
         crowd(clip, np.random.default_rng(seed), 7, every, unnamed_share=0.6)
         for seed, clip in enumerate(clips)
     ]
     things = [thing for clip in grown for shot in clip.shots for thing in shot.objects]
-    nameless = [thing for thing in things if thing.colour == UNNAMED]
-    assert len(nameless) > len(things) / 3
-    assert {thing.shape for thing in nameless} == set(SHAPES)
-    assert not any(is_shade(thing.rgb, colour) for thing in nameless for colour in SHADES)
+    colourless = [thing for thing in things if thing.colour == UNNAMED]
+    shapeless = [thing for thing in things if thing.shape == UNNAMED]
+    assert len(colourless) + len(shapeless) > len(things) / 3
+    assert {thing.shape for thing in colourless} == set(SHAPES)
+    assert {thing.colour for thing in shapeless} == set(COLOURS)
+    assert not any(is_shade(thing.rgb, colour) for thing in colourless for colour in SHADES)
+    assert all(is_shade(thing.rgb, thing.colour) for thing in shapeless)
     for clip in grown:
         for shot in clip.shots:
             if shot.tone == "in black and white":
@@ -64,7 +67,7 @@ def test_colours_without_a_name_have_none_and_every_shape(clips):
     for before, after in zip(clips, grown, strict=True):
         told = named_only(after)
         assert events(told) == events(before)
-        assert not any(thing.colour == UNNAMED for shot in told.shots for thing in shot.objects)
+        assert not any(UNNAMED in (thing.colour, thing.shape) for thing in told.objects)
 
 
 def test_only_the_shots_that_are_named_are_crowded(clips):

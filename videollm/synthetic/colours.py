@@ -33,8 +33,6 @@ SHADES = {
 }
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])  # Rec. 601
 ACHROMATIC = frozenset({"white", "black", "gray"})
-#: In place of a colour's name, of what lies between the colours that have one.
-UNNAMED = "unnamed"
 
 
 def luma(rgb: RGB) -> float:

@@ -8,8 +8,8 @@ from collections.abc import Collection
 import numpy as np
 
 from . import casting, staging
-from .colours import UNNAMED, draw_unnamed
-from .scenes import SHAPES, Action, Clip, Shot
+from .nameless import is_unnamed, nameless_role
+from .scenes import Action, Clip, Shot
 
 _FAILURES = 3
 _MOST_PAIRS = 20  # of colour and shape in a clip: in black and white there are 22 to choose from
@@ -26,11 +26,11 @@ def crowd(
         rng: Source of chance.
         most: Objects of a shot up to which some are added; fewer where no room is found.
         among: Numbers of these shots.
-        unnamed_share: Share of the added objects whose colour has no name in the world (``colours.UNNAMED``).
+        unnamed_share: Share of the added objects whose colour or shape has no name in the world.
 
     Returns:
         A clip of the same split and seed in which, as everywhere in the world, no two objects share colour and shape,
-        but for colours without a name.
+        but for those without a name.
     """
     taken = {(thing.colour, thing.shape) for shot in clip.shots for thing in shot.objects}
     shots = [
@@ -56,19 +56,14 @@ def _crowded(
     failures = 0
     while len(shot.objects) < most and len(taken) < _MOST_PAIRS and failures < _FAILURES:
         if unnamed_share and rng.random() < unnamed_share:
-            role = _unnamed(rng, shot)
+            role = nameless_role(rng, shot)
         else:
             (role,) = casting.cast(rng, 1, split=clip.split, tone=shot.tone, acts=False, taken=taken)
         added = casting.place(rng, [role], [still], shot, frame, behind, large_share=_LARGE_SHARE)
         if added is None:
             failures += 1
             continue
-        if role.colour != UNNAMED:
+        if not is_unnamed(role):
             taken.add((role.colour, role.shape))
         shot = dataclasses.replace(shot, objects=(*shot.objects, *added))
     return shot
-
-
-def _unnamed(rng: np.random.Generator, shot: Shot) -> casting.Role:
-    rgb = draw_unnamed(rng, neutral=shot.tone == "in black and white")
-    return casting.Role(UNNAMED, str(rng.choice(SHAPES)), "stays still", rgb)

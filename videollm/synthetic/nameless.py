@@ -1,4 +1,4 @@
-"""Objects whose colour has no name in the world: who learns from them cannot go by colour."""
+"""Objects whose colour or shape has no name in the world: who learns from them cannot go by what is missing."""
 
 from __future__ import annotations
 
@@ -6,38 +6,54 @@ import dataclasses
 
 import numpy as np
 
-from .colours import RGB, UNNAMED, draw_unnamed, luma
-from .scenes import Clip, Shot, WorldObject
+from .casting import Role
+from .colours import ACHROMATIC, RGB, draw_shade, draw_unnamed, luma
+from .scenes import COLOURS, SHAPES, UNNAMED, Clip, Shot, WorldObject
 
+_SHAPE_SHARE = 0.4  # of those without a name; the others lack that of their colour
 # A shade about as light as the one before stands out as well from what is behind it.
 _LUMA_SLACK = 12
 _SHADES_TRIED = 200
 
 
+def is_unnamed(thing: WorldObject | Role) -> bool:
+    """Whether an object's colour or shape has no name."""
+    return UNNAMED in (thing.colour, thing.shape)
+
+
 def has_unnamed(clip: Clip) -> bool:
-    """Whether a clip has objects whose colour has no name: of these not everything can be asked."""
-    return any(thing.colour == UNNAMED for thing in clip.objects)
+    """Whether a clip has objects whose colour or shape has no name: of these not everything can be asked."""
+    return any(map(is_unnamed, clip.objects))
 
 
 def named_only(clip: Clip) -> Clip:
-    """Returns a clip without the objects whose colour has no name, as words can tell it."""
+    """Returns a clip without the objects whose colour or shape has no name, as words can tell it."""
     shots = [
-        dataclasses.replace(shot, objects=tuple(thing for thing in shot.objects if thing.colour != UNNAMED))
+        dataclasses.replace(shot, objects=tuple(thing for thing in shot.objects if not is_unnamed(thing)))
         for shot in clip.shots
     ]
     return dataclasses.replace(clip, shots=tuple(shots))
 
 
+def nameless_role(rng: np.random.Generator, shot: Shot) -> Role:
+    """Draws an object for a shot that stays still and lacks the name of its colour or of its shape."""
+    neutral = _is_neutral(shot)
+    if rng.random() < _SHAPE_SHARE:
+        colour = str(rng.choice([name for name in COLOURS if name in ACHROMATIC or not neutral]))
+        return Role(colour, UNNAMED, "stays still", draw_shade(rng, colour, neutral=neutral))
+    return Role(UNNAMED, str(rng.choice(SHAPES)), "stays still", draw_unnamed(rng, neutral=neutral))
+
+
 def unname(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
-    """Gives objects colours without a name, as light as those they had; what they are and do stays as it was.
+    """Takes the name of colour or shape from objects: another one, unlike all that have a name, is put in its place.
 
     Args:
         clip: Any clip.
         rng: Source of chance.
-        share: Share of the objects that lose their colour; fewer where no such shade is found.
+        share: Share of the objects that lose one of the two; fewer where no shade is found that is as light as theirs.
 
     Returns:
-        A clip of the same split and seed.
+        A clip of the same split and seed; what its objects do, and where, stays as it was.
     """
     shots = [
         dataclasses.replace(shot, objects=tuple(_unnamed(thing, shot, rng, share) for thing in shot.objects))
@@ -47,14 +63,21 @@ def unname(clip: Clip, rng: np.random.Generator, share: float) -> Clip:
 
 
 def _unnamed(thing: WorldObject, shot: Shot, rng: np.random.Generator, share: float) -> WorldObject:
-    rgb = _shade_like(thing.rgb, rng, shot) if rng.random() < share else None
+    if rng.random() >= share:
+        return thing
+    if rng.random() < _SHAPE_SHARE:
+        return dataclasses.replace(thing, shape=UNNAMED)
+    rgb = _shade_like(thing.rgb, rng, shot)
     return thing if rgb is None else dataclasses.replace(thing, colour=UNNAMED, rgb=rgb)
 
 
 def _shade_like(rgb: RGB, rng: np.random.Generator, shot: Shot) -> RGB | None:
-    neutral = shot.tone == "in black and white"
     for _ in range(_SHADES_TRIED):
-        shade = draw_unnamed(rng, neutral=neutral)
+        shade = draw_unnamed(rng, neutral=_is_neutral(shot))
         if abs(luma(shade) - luma(rgb)) <= _LUMA_SLACK:
             return shade
     return None
+
+
+def _is_neutral(shot: Shot) -> bool:
+    return shot.tone == "in black and white"

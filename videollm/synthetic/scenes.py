@@ -30,6 +30,8 @@ LIGHTS = ("normal", "dark", "bright", "fades in", "fades out")
 TONES = ("in colour", "in black and white")
 BACKDROPS = ("plain", "gradient", "texture", "photo")
 SPLITS = ("train", "test")
+#: In place of a name, of a colour between those that have one, and of a shape unlike those that have one.
+UNNAMED = "unnamed"
 
 # Combinations that training never shows in one object.
 HELD_OUT_COLOURED = frozenset(
@@ -84,8 +86,8 @@ class WorldObject:
     """One shape of a shot.
 
     Attributes:
-        colour: One of ``COLOURS``.
-        shape: One of ``SHAPES``.
+        colour: One of ``COLOURS``; ``UNNAMED`` only in training.
+        shape: One of ``SHAPES``; ``UNNAMED`` only in training.
         size: ``"small"`` or ``"large"`` by its longer side at its start.
         action: Its one action.
         x: Centre at its start as a fraction of the frame's width, 0 at the left.

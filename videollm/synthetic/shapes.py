@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from .scenes import UNNAMED
+
 ROUND_SHAPES = frozenset({"circle", "ring"})
 Points = npt.NDArray[np.float64]
 _CIRCLE_CORNERS = 72
@@ -80,6 +82,32 @@ def _diamond(proportion: float) -> Points:
     return np.array([(0, -1), (width, 0), (0, 1), (-width, 0)])
 
 
+def _arrow(proportion: float) -> Points:
+    shaft, head = _lerp((0.15, 0.4), proportion), _lerp((0.5, 1.0), proportion)
+    right = [(0, -1), (head, -0.1), (shaft, -0.1), (shaft, 1)]
+    return np.array(right + [(-x, y) for x, y in reversed(right[1:])])
+
+
+def _crescent(proportion: float) -> Points:
+    turns = np.linspace(-0.4, 0.4, _CIRCLE_CORNERS) * _TURN
+    from_tips = np.stack([np.cos(turns) - np.cos(turns[0]), np.sin(turns)], axis=1)
+    return np.concatenate([from_tips, from_tips[::-1] * (_lerp((0.2, 0.7), proportion), 1)])
+
+
+def _angle(proportion: float) -> Points:
+    arm, foot = _lerp((0.25, 0.6), proportion), _lerp((1.0, 0.6), proportion)
+    return np.array([(-1, -1), (arm - 1, -1), (arm - 1, 1 - arm), (foot, 1 - arm), (foot, 1), (-1, 1)])
+
+
+def _nameless(proportion: float) -> Points:
+    """One of a few outlines that the world has no name for."""
+    which, rest = divmod(min(proportion, 1 - 1e-9) * len(_NAMELESS), 1)
+    return _NAMELESS[int(which)](rest)
+
+
+_NAMELESS = (_arrow, _crescent, _angle)
+
+
 def _centred(points: Points) -> Points:
     """Moves the centre of the smallest enclosing circle (after Badoiu and Clarkson, 2003) to the origin."""
     centre: Points = points.mean(axis=0)
@@ -96,6 +124,7 @@ POLYGONS: dict[str, Callable[[float], Points]] = {
     "cross": _cross,
     "heart": _heart,
     "diamond": _diamond,
+    UNNAMED: _nameless,
 }
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..clock import format_time
-from .colours import UNNAMED
-from .scenes import COLOURS, SHAPES, Backdrop, WorldObject
+from .scenes import COLOURS, SHAPES, UNNAMED, Backdrop, WorldObject
 
 ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
@@ -14,6 +13,7 @@ ORDINALS = (
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 LETTERS = ("A", "B", "C", "D")
 _COLOURS_IN_ORDER = (*COLOURS, UNNAMED)
+_SHAPES_IN_ORDER = (*SHAPES, UNNAMED)
 
 
 def with_article(noun: str) -> str:
@@ -39,7 +39,8 @@ def span(start_s: float, end_s: float) -> str:
 def in_order(things: Iterable[WorldObject]) -> list[WorldObject]:
     """Returns objects in the order in which they are named where time gives none: by colour, then by shape."""
     return sorted(
-        things, key=lambda thing: (_COLOURS_IN_ORDER.index(thing.colour), SHAPES.index(thing.shape))
+        things,
+        key=lambda thing: (_COLOURS_IN_ORDER.index(thing.colour), _SHAPES_IN_ORDER.index(thing.shape)),
     )
 
 
