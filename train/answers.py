@@ -5,6 +5,8 @@ Shapes: B rows, L tokens, S learnt tokens, K visual tokens, D width, V vocabular
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,7 +24,8 @@ def answer_loss(
 
     Args:
         model: A :class:`~videollm.model.modeling.VideoLLM`.
-        batch: ``input_ids``, ``labels``, ``position_ids`` and ``owners``, as :func:`.packing.pad_rows` gives them.
+        batch: ``input_ids``, ``labels``, ``position_ids`` and ``owners``, as :func:`.packing.pad_rows` gives them;
+            perhaps ``excluded``, (E, 3) int64: row, place of a label, and an id that does not compete with it.
         dtype: Of the model's attention.
         visual_KD: The visual tokens of the batch's videos, in reading order; ``None`` for texts alone.
     """
@@ -35,5 +38,11 @@ def answer_loss(
         visual_tokens=visual_KD,
         use_cache=False,
         logits_to_keep=wanted_BL,
-    ).logits
-    return F.cross_entropy(logits_SV.float(), next_BL[wanted_BL], reduction="sum")
+    ).logits.float()
+    if "excluded" in batch:
+        rows_E, places_E, ids_E = batch["excluded"].unbind(dim=1)
+        order_BL = wanted_BL.flatten().cumsum(0).view_as(wanted_BL) - 1
+        barred = torch.zeros_like(logits_SV, dtype=torch.bool)
+        barred[order_BL[rows_E, places_E - 1], ids_E] = True
+        logits_SV = logits_SV.masked_fill(barred, -math.inf)
+    return F.cross_entropy(logits_SV, next_BL[wanted_BL], reduction="sum")

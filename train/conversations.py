@@ -17,54 +17,51 @@ from .balance import KindBalance
 _LOG_REQUEST = "Write the log of this video."
 
 
-def describing(clip: Clip, rng: random.Random, turns: int) -> list[tuple[str, str]]:
-    """Returns requests for descriptions of a clip with their answers, the written log among them."""
-    pairs = [(_LOG_REQUEST, log(clip))]
+def describing(clip: Clip, rng: random.Random, turns: int) -> list[Question]:
+    """Returns requests for descriptions of a clip, for the written log among them."""
+    asked = [_ask_log(clip)]
     for _ in range(turns - 1):
-        pairs.insert(rng.randrange(len(pairs) + 1), _pair(_describe(clip, rng)))
-    return pairs
+        asked.insert(rng.randrange(len(asked) + 1), _describe(clip, rng))
+    return asked
 
 
 def questioning(
     clip: Clip, rng: random.Random, turns: int, balance: KindBalance, description_share: float
-) -> list[tuple[str, str]]:
-    """Returns independent questions of all kinds with their answers.
+) -> list[Question]:
+    """Returns independent questions of all kinds.
 
     ``description_share`` of them are requests for descriptions, the written log among them: stage 1 asks for it, while
     the language model is frozen. A clip with objects that have no name is not described.
     """
     described = 0.0 if has_unnamed(clip) else description_share
     return [
-        _described(clip, rng) if rng.random() < described else _pair(balance.draw(clip, rng))
-        for _ in range(turns)
+        _described(clip, rng) if rng.random() < described else balance.draw(clip, rng) for _ in range(turns)
     ]
 
 
-def following(clip: Clip, rng: random.Random, turns: int) -> list[tuple[str, str]]:
-    """Returns a dialogue, in which many questions refer to an earlier one, with its answers."""
-    return [_pair(question) for question in dialogue(clip, rng, turns)]
+def following(clip: Clip, rng: random.Random, turns: int) -> list[Question]:
+    """Returns a dialogue, in which many questions refer to an earlier one."""
+    return dialogue(clip, rng, turns)
 
 
-def as_messages(pairs: list[tuple[str, str]], context: str) -> list[Message]:
-    """Returns the exchanges as messages; ``context`` (``<video>`` or a log) stands before the first question."""
+def as_messages(questions: list[Question], context: str) -> list[Message]:
+    """Returns questions and answers as messages; ``context``, such as ``<video>``, stands before the first question."""
     messages: list[Message] = []
-    for text, answer in pairs:
-        asked = f"{context}\n{text}" if not messages else text
-        messages += [Message("user", asked), Message("assistant", answer)]
+    for question in questions:
+        asked = f"{context}\n{question.text}" if not messages else question.text
+        messages += [Message("user", asked), Message("assistant", question.answer)]
     return messages
 
 
-def _described(clip: Clip, rng: random.Random) -> tuple[str, str]:
-    if rng.randrange(len(DESCRIPTIONS) + 1) == 0:
-        return _LOG_REQUEST, log(clip)
-    return _pair(_describe(clip, rng))
+def _described(clip: Clip, rng: random.Random) -> Question:
+    return _ask_log(clip) if rng.randrange(len(DESCRIPTIONS) + 1) == 0 else _describe(clip, rng)
+
+
+def _ask_log(clip: Clip) -> Question:
+    return Question("log", log(clip), _LOG_REQUEST, about=clip.objects)
 
 
 def _describe(clip: Clip, rng: random.Random) -> Question:
     question = ask(clip, rng, rng.choice(DESCRIPTIONS))
     assert question is not None
     return question
-
-
-def _pair(question: Question) -> tuple[str, str]:
-    return question.text, question.answer

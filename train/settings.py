@@ -152,7 +152,7 @@ class VisionPretraining(RunSettings):
     crowd: int = Field(8, ge=1)
     """Objects of a crowded shot, more than the world has; fewer where no room is found."""
     unnamed_share: float = Field(0.0, ge=0, le=1)
-    """Share of the added objects whose colour has no name: whoever learns their shapes cannot go by colour."""
+    """Share of the added objects whose colour or shape has no name: whoever learns the other cannot go by it."""
     moving_share: float = Field(0.0, ge=0, le=1)
     """Share of clips whose camera moves in every shot: most of the world's stand still, and say nothing of directions.
     """
@@ -225,8 +225,8 @@ class FeatureSettings(StageSettings):
     degrade_share: float = Field(0.3, ge=0, le=1)
     """Share of clips whose frames go through a real codec."""
     unnamed_share: float = Field(0.0, ge=0, le=1)
-    """Share of clips in which some objects, and still ones added to them, have colours without a name: what is asked of
-    their shapes, sizes, actions and number does not go by colour, and so teaches nothing about pairs that training
-    lacks."""
+    """Share of clips in which some objects, and still ones added to them, have a colour or a shape without a name: what
+    is asked of the other, of sizes, actions and number does not go by it, and so teaches nothing about pairs that
+    training lacks."""
     processes: int = Field(1, gt=0)
     """Processes that make shards side by side and share the threads: two of one thread do more than one of two."""

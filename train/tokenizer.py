@@ -47,7 +47,6 @@ def _texts(clips: int, seed: int) -> Iterator[str]:
         clip_seed = (seed << 40) + number
         clip, rng = sample_clip(clip_seed, "train"), random.Random(clip_seed)
         yield frame_caption(clip, rng.uniform(0.0, clip.duration_s), placed=True)
-        asked = [(question.text, question.answer) for question in questions(clip, rng, 6)]
-        for text in itertools.chain.from_iterable([*describing(clip, rng, 2), *asked]):
-            yield from text.splitlines()
+        for question in [*describing(clip, rng, 2), *questions(clip, rng, 6)]:
+            yield from (*question.text.splitlines(), *question.answer.splitlines())
     yield from itertools.chain.from_iterable(itertools.repeat(_OTHER_TEXT, 20))
