@@ -48,7 +48,7 @@ from .told import ToldEncoder
 SHARD_CLIPS = 64
 _RECORD = "features.json"
 _MOST_OBJECTS = 3  # of a shot of the world
-_LOSING_COLOUR = 0.4  # share of the objects of a clip that gets some without a named colour
+_LOSING_A_NAME = 0.4  # share of the objects of a clip that gets some without one
 # Clips are written beside their features: to draw one anew takes longer than to ask questions about it.
 _CLIPS = TypeAdapter(list[Clip])
 #: Encoder of features that no encoder made.
@@ -225,7 +225,7 @@ def sample_cached_clip(wanted: FeatureSettings, index: int) -> Clip:
     rng = np.random.default_rng((seed, 2))
     if rng.random() >= wanted.unnamed_share:
         return clip
-    clip = unname(clip, rng, _LOSING_COLOUR)
+    clip = unname(clip, rng, _LOSING_A_NAME)
     return crowd(clip, rng, _MOST_OBJECTS, range(len(clip.shots)), unnamed_share=1.0)
 
 
