@@ -141,8 +141,8 @@ class VisionPretraining(RunSettings):
     window_frames: int = Field(6, gt=0)
     """Neighbouring frames of a clip that are seen together; a sample of the batch is such a window."""
     windows: Path | None = None
-    """Directory in which rendered windows are kept and come again, shuffled; ``None`` renders new ones in every step,
-    which takes as long as learning from them."""
+    """Directory in which rendered windows are kept and come again, shuffled, where there are too few cores to render as
+    fast as is learnt; ``None`` renders new ones in every step, of which more is learnt."""
     distinct_windows: int = Field(24_000, gt=0)
     """How many are kept."""
     event_share: float = Field(0.6, ge=0, le=1)

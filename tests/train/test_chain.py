@@ -30,7 +30,7 @@ from videollm_train.tuning import TuningTask
 CONFIGS = Path(__file__).parents[2] / "configs" / "pocket"
 WISHES = "{shots: 1, objects: 1, backdrop: plain, light: normal, duration_s: [2, 2.5], max_short_side: 96}"
 TOWER = ("hidden_size=48", "layers=2", "heads=2", "intermediate_size=96")
-STEM = "{channels: [12, 24], strides: [2, 4], frames: 3}"
+STEM = "{channels: [12, 24], strides: [2, 4], blocks: [0, 1], frames: 3}"
 FAST = (
     "precision=fp32",
     "compile=false",
@@ -41,12 +41,13 @@ FAST = (
 )
 
 
-def overrides():
+def overrides(out):
     changes = {
         "tokenizer": ["pieces=600", "clips=80"],
         "vision": [
             f"world.wishes={WISHES}",
             "crowded_share=0",
+            f"windows={out}/windows",
             "distinct_windows=400",
             "steps=300",
             "batch_size=8",
@@ -106,7 +107,7 @@ def overrides():
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
     out = tmp_path_factory.mktemp("chain") / "pocket"
-    checkpoint = make_pocket(CONFIGS, out, overrides())
+    checkpoint = make_pocket(CONFIGS, out, overrides(out))
     return out, checkpoint
 
 
@@ -167,7 +168,7 @@ def test_a_projector_is_not_fitted_behind_queries(tiny_checkpoint):
 def test_a_finished_chain_is_not_run_again(chain):
     out, checkpoint = chain
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    assert make_pocket(CONFIGS, out, overrides()) == checkpoint
+    assert make_pocket(CONFIGS, out, overrides(out)) == checkpoint
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
 
