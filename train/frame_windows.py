@@ -48,7 +48,7 @@ class FrameWindows(Dataset[list[Batch]]):
     def __init__(self, settings: VisionPretraining, video: VideoSettings, split: str) -> None:
         self._settings, self._video, self._split = settings, video, split
         self._image = ImageSettings(size=settings.shape.image_size)
-        # Only what is learnt has objects of nameless colours: tests ask for what the world has.
+        # Only what is learnt has objects without a name: tests ask for what the world has.
         self._unnamed_share = settings.unnamed_share if split == "train" else 0.0
         self._rounds = Rounds(settings.distinct_windows, settings.seed)
         self._kept: WindowStore | None = None

@@ -7,7 +7,7 @@ object, the words that would make it a combination that is held back are left ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -112,8 +112,5 @@ def _rivals(names: _Pieces, traits: dict[str, str], trait: str, place: int) -> I
 
 
 def _is_held_out(traits: dict[str, str]) -> bool:
-    checks: tuple[tuple[Callable[[str, str], bool], str, str], ...] = (
-        (truth.is_held_out_pair, "colour", "shape"),
-        (truth.is_held_out_act, "shape", "action"),
-    )
-    return any(check(traits.get(one, ""), traits.get(other, "")) for check, one, other in checks)
+    colour, shape, action = (traits.get(trait, "") for trait in _NAMES)
+    return truth.is_held_out_pair(colour, shape) or truth.is_held_out_act(shape, action)

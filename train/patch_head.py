@@ -88,8 +88,8 @@ def patch_losses(logits: list[torch.Tensor], classes_NPK: torch.Tensor) -> tuple
 def _excluded(trait: int, classes_NPK: torch.Tensor) -> torch.Tensor:
     """Which classes (N, P, V) of a trait training never shows beside the other traits of each patch."""
     names = list(CLASSES)
-    excluded = torch.zeros(*classes_NPK.shape[:2], CLASSES[names[trait]], dtype=torch.bool)
-    excluded = excluded.to(classes_NPK.device)
+    shape = (*classes_NPK.shape[:2], CLASSES[names[trait]])
+    excluded = torch.zeros(shape, dtype=torch.bool, device=classes_NPK.device)
     for (given, asked), apart in _APART.items():
         if asked == names[trait]:
             # What is not known excludes nothing, like class 0, which is no object.

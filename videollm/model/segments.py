@@ -271,15 +271,16 @@ class MergedSegments:
         frame_N = torch.arange(plan.frame_count, device=self.sources_N.device).repeat_interleave(
             len(self.sources_N) // plan.frame_count
         )
-        places_N2 = self.patch_positions(grid)[:, 1:]
+        places_N3 = functional.pad(self.patch_positions(grid)[:, 1:], (0, 1), value=1.0)
         ends = []
         for seconds_T, reduce in zip(seconds_T2.unbind(dim=1), ("amin", "amax"), strict=True):
             frame_M = frame_N.new_zeros(len(self.sizes_M)).scatter_reduce(
                 0, self.sources_N, frame_N, reduce, include_self=False
             )
             there_N = frame_N == frame_M[self.sources_N]
-            sums_M3 = places_N2.new_zeros(len(self.sizes_M), 3).index_add(
-                0, self.sources_N[there_N], functional.pad(places_N2[there_N], (0, 1), value=1.0)
+            # The third column counts. A mask, not a choice: on a GPU that would wait to learn how many there are.
+            sums_M3 = places_N3.new_zeros(len(self.sizes_M), 3).index_add(
+                0, self.sources_N, places_N3 * there_N[:, None]
             )
             ends.append(torch.cat([seconds_T[frame_M, None], sums_M3[:, :2] / sums_M3[:, 2:]], dim=1))
         return torch.stack(ends, dim=1)

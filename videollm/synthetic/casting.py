@@ -70,7 +70,7 @@ def cast(
         taken: Pairs of colour and shape that the clip's other shots already show.
     """
     neutral = tone == "in black and white"
-    colours = [colour for colour in COLOURS if colour in ACHROMATIC or not neutral]
+    colours = colours_in(tone)
     used = set(taken)
     roles: list[Role] = []
     while len(roles) < count:
@@ -79,6 +79,11 @@ def cast(
             used.add((colour, shape))
             roles.append(Role(colour, shape, action, draw_shade(rng, colour, neutral=neutral)))
     return roles
+
+
+def colours_in(tone: str) -> list[str]:
+    """Returns the colours that keep their name in a tone."""
+    return [colour for colour in COLOURS if colour in ACHROMATIC or tone != "in black and white"]
 
 
 def _draw_role(rng: np.random.Generator, split: str, colours: list[str], acts: bool) -> tuple[str, str, str]:

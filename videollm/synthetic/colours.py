@@ -33,11 +33,17 @@ SHADES = {
 }
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])  # Rec. 601
 ACHROMATIC = frozenset({"white", "black", "gray"})
+_LUMA_SLACK = 12
 
 
 def luma(rgb: RGB) -> float:
     """Returns the luma of a colour, 0 to 255."""
     return float(LUMA_WEIGHTS @ rgb)
+
+
+def as_light(rgb: RGB, other: RGB) -> bool:
+    """Tells whether two colours are about as light: what stands out in the one stands out in the other."""
+    return abs(luma(rgb) - luma(other)) <= _LUMA_SLACK
 
 
 def luma_of(picture: np.ndarray) -> np.ndarray:

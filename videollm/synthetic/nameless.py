@@ -6,13 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from .casting import Role
-from .colours import ACHROMATIC, RGB, draw_shade, draw_unnamed, luma
-from .scenes import COLOURS, SHAPES, UNNAMED, Clip, Shot, WorldObject
+from .casting import Role, colours_in
+from .colours import RGB, as_light, draw_shade, draw_unnamed
+from .scenes import SHAPES, UNNAMED, Clip, Shot, WorldObject
 
 _SHAPE_SHARE = 0.4  # of those without a name; the others lack that of their colour
-# A shade about as light as the one before stands out as well from what is behind it.
-_LUMA_SLACK = 12
 _SHADES_TRIED = 200
 
 
@@ -39,7 +37,7 @@ def nameless_role(rng: np.random.Generator, shot: Shot) -> Role:
     """Draws an object for a shot that stays still and lacks the name of its colour or of its shape."""
     neutral = _is_neutral(shot)
     if rng.random() < _SHAPE_SHARE:
-        colour = str(rng.choice([name for name in COLOURS if name in ACHROMATIC or not neutral]))
+        colour = str(rng.choice(colours_in(shot.tone)))
         return Role(colour, UNNAMED, "stays still", draw_shade(rng, colour, neutral=neutral))
     return Role(UNNAMED, str(rng.choice(SHAPES)), "stays still", draw_unnamed(rng, neutral=neutral))
 
@@ -74,7 +72,7 @@ def _unnamed(thing: WorldObject, shot: Shot, rng: np.random.Generator, share: fl
 def _shade_like(rgb: RGB, rng: np.random.Generator, shot: Shot) -> RGB | None:
     for _ in range(_SHADES_TRIED):
         shade = draw_unnamed(rng, neutral=_is_neutral(shot))
-        if abs(luma(shade) - luma(rgb)) <= _LUMA_SLACK:
+        if as_light(shade, rgb):
             return shade
     return None
 

@@ -9,7 +9,7 @@ import random
 import numpy as np
 
 from . import motion, shapes, staging, truth
-from .colours import draw_shade, luma
+from .colours import as_light, draw_shade
 from .passers import passing_backwards
 from .scenes import COLOURS, Action, Clip, Shot, WorldObject
 
@@ -27,7 +27,6 @@ _OPPOSITES = {
 }
 _SIZES = {"small": (0.1, 1 / 6), "large": (1 / 4, 2 / 5)}
 _SMALLEST_PIXELS = 14
-_LUMA_SLACK = 12
 _SHADES_TRIED = 60
 
 
@@ -67,7 +66,7 @@ def recoloured(clip: Clip, rng: random.Random) -> Clip | None:
         colour = rng.choice(open_to)
         rgb = draw_shade(shades, colour)
         held_out = clip.split == "train" and truth.is_held_out_pair(colour, thing.shape)
-        if abs(luma(rgb) - luma(thing.rgb)) <= _LUMA_SLACK and not held_out:
+        if as_light(rgb, thing.rgb) and not held_out:
             return _with_thing(clip, shot, thing, dataclasses.replace(thing, colour=colour, rgb=rgb))
     return None
 
