@@ -23,7 +23,15 @@ STARTING_SECONDS = 240
 PATIENCE_MS = 90_000
 # Gradio's own script shuts its streams when a page is left or loaded anew; what was still being read of them then says
 # so, if there is time for it.
-_GIVEN_UP_IN_LEAVING = re.compile(r"^AbortError: BodyStreamBuffer was aborted\n.*\n.*\.close \(")
+_GIVEN_UP_IN_LEAVING = re.compile(
+    r"^AbortError: BodyStreamBuffer was aborted\n.*\n.*\.close \(|^Unexpected error Connection errored out\. $"
+)
+# These run before any script of the page, so that all it says in being left lies between the two.
+_LEAVING, _ARRIVED = "the page is being left", "the page has come"
+_TELL_WHEN_LEFT = f"""if (window === top) {{
+    console.debug("{_ARRIVED}");
+    addEventListener("beforeunload", () => console.debug("{_LEAVING}"));
+}}"""
 
 # Python runs this in every process that finds it on its path: who is called, this machine aside, is written down.
 WATCH_CONNECTIONS = """
@@ -129,6 +137,12 @@ class Visit:
 
     page: Page
     complaints: list[str] = field(default_factory=list)
+    leaving: bool = False
+
+    def complain(self, text: str) -> None:
+        """Notes what the browser complains about, if it is more than that a page which is left reads no further."""
+        if not (self.leaving and _GIVEN_UP_IN_LEAVING.search(text)):
+            self.complaints.append(text)
 
     def upload(self, *files: Path) -> None:
         self.page.set_input_files("#choose", [str(file) for file in files])
@@ -267,6 +281,7 @@ def visiting(
     context.add_cookies(cookies)
     visit = Visit(context.new_page())
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(_TELL_WHEN_LEFT)
     _listen(context, visit, url)
     visit.page.on("dialog", lambda dialog: dialog.accept())
     visit.page.goto(url + path)
@@ -284,14 +299,15 @@ def _listen(context: BrowserContext, visit: Visit, url: str) -> None:
         route.abort()
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            visit.complaints.append(message.text)
+        if message.text in (_LEAVING, _ARRIVED):
+            visit.leaving = message.text == _LEAVING
+        elif message.type == "error":
+            visit.complain(message.text)
 
-    def complain(error: Error) -> None:
-        if not _GIVEN_UP_IN_LEAVING.search(str(error)):
-            visit.complaints.append(str(error))
+    def note_error(error: Error) -> None:
+        visit.complain(str(error))
 
     foreign = re.compile(rf"^(?!{re.escape(url)}|data:|blob:)")
     context.route(foreign, refuse)
     visit.page.on("console", note)
-    visit.page.on("pageerror", complain)
+    visit.page.on("pageerror", note_error)
