@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from videollm.cli import app
 TUTORIAL = Path("docs/tutorial")
 # What shortens the commands, by what they begin with.
 SHORTER = {
-    "python docs/tutorial/hexagons.py": ["--videos", "8", "--tests", "4"],
+    "python docs/tutorial/hexagons.py": ["--videos", "16", "--tests", "4"],
     "videollm evaluate world": None,  # tested elsewhere, and long
     "videollm train instruct": ["steps=4", "batch_size=4", "tokens_per_pass=256", "evaluate_every=4"],
 }
@@ -63,19 +64,24 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def answer(row):
+    return row["messages"][1]["content"]
+
+
 def test_the_data_is_what_the_page_says(worked_through):
     learnt, old = (rows(worked_through / "hexagons" / f"{name}.jsonl") for name in ("train", "old"))
-    assert len(learnt) == 12
+    assert len(learnt) == 24
+    assert sorted(answer(row) for row in learnt if row["kind"] == "is there") == ["no"] * 2 + ["yes"] * 2
     assert len(old) / (len(old) + len(learnt)) <= 0.3
     left = [row for row in learnt if row["kind"] == "left of"]
-    said_first = 0
+    said_first = Counter()
     for row in left:
-        question, answer = row["messages"][0]["content"], row["messages"][1]["content"].removeprefix("the ")
+        question, further = row["messages"][0]["content"], answer(row).removeprefix("the ")
         named = re.findall(r"(?:the|or the) (\w+ \w+)(?= or|\?| more)", question)
-        assert answer in named
-        said_first += question.index(answer) < max(question.index(name) for name in named)
-        assert "hexagon" in question
-    assert said_first == len(left) / 2
+        assert further in named
+        first = question.index(further) < max(question.index(name) for name in named)
+        said_first["hexagon" in question, first] += 1
+    assert said_first == {(True, True): 7, (True, False): 7, (False, True): 1, (False, False): 1}
 
 
 def test_training_leaves_an_adapter_that_answers_and_exports(worked_through):

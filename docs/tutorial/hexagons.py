@@ -2,10 +2,10 @@
 
     python docs/tutorial/hexagons.py --out hexagons
 
-The pocket world knows no hexagons, and nobody in it asks what is left of what. This writes short videos with a hexagon
-and another shape, and asks about each which of the two is further left and about every second the shape of something;
-the answers of the former are balanced, so that without looking none is likelier. Besides come old questions about old
-clips to mix in, so that the model forgets nothing, and tests on videos that are in neither.
+The pocket world knows no hexagons, and nobody in it asks what is left of what. This writes short videos of two shapes,
+one of them a hexagon in seven of eight, and asks of each which of the two is further left, and of every second one a
+shape or whether there is a hexagon. Answers are balanced, so that without looking none is likelier. Besides come old
+questions about old clips to mix in, so that the model forgets nothing, and tests on videos that are in neither.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from videollm.synthetic import shapes
 from videollm.synthetic.files import write_clip
-from videollm.synthetic.language.questions import questions
+from videollm.synthetic.language.questions import KINDS, ask
 from videollm.synthetic.sampling import sample_clip
 from videollm.synthetic.scenes import Clip, WorldObject
 
@@ -34,13 +35,14 @@ _SHAPE = (
     "Which shape does the {colour} object have?",
     "What is the shape of the {colour} object?",
 )
+_IS_THERE = ("Is there a hexagon?", "Can you see a hexagon?", "Does a hexagon appear anywhere in this video?")
 _LEFT_OF = (
     "Which is further left, the {one} or the {other}?",
     "Which is left of the other, the {one} or the {other}?",
     "Is the {one} or the {other} more to the left?",
 )
 _SHORT = {"shots": 1, "objects": 2, "duration_s": (2.0, 4.0), "max_short_side": 240}
-_OLD = {"duration_s": (2.0, 8.0), "max_short_side": 240}
+_OLD = {"duration_s": (3.0, 12.0), "max_short_side": 240}
 # Far from the seeds that the built-in model learnt from.
 _TRAIN_SEEDS, _TEST_SEEDS, _OLD_SEEDS = 5_000_000, 6_000_000, 7_000_000
 
@@ -53,7 +55,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("hexagons"), help="directory to write")
-    parser.add_argument("--videos", type=int, default=400, help="videos to learn from; three questions about two")
+    parser.add_argument(
+        "--videos", type=int, default=400, help="videos to learn from; three questions about two"
+    )
     parser.add_argument("--tests", type=int, default=200, help="videos to test on; likewise")
     options = parser.parse_args()
     shapes.POLYGONS[NEW_SHAPE] = hexagon
@@ -73,29 +77,39 @@ def hexagon(proportion: float) -> shapes.Points:
 
 
 def new_rows(out: Path, name: str, first_seed: int, count: int) -> list[Row]:
-    """Writes videos with a hexagon; returns what is further left in each, and of every second one a shape."""
+    """Writes videos; returns what is further left in each, and of every second a shape or if there is a hexagon."""
     rng = random.Random(first_seed)
     rows: list[Row] = []
     (out / name).mkdir()
-    for number, clip in zip(range(count), _hexagon_clips(first_seed), strict=False):
+    for number, clip in zip(range(count), _clips_of_two(first_seed), strict=False):
+        if number % 8 != 1:
+            clip = _with_hexagon(clip)
         video = f"{name}/{number}.mp4"
         write_clip(clip, out / video)
-        rows.append(_left_of(video, clip, rng, first_is_left=number % 2 == 0))
-        if number % 4 < 2:
+        rows.append(_left_of(video, clip, rng, first_is_left=(number + number // 8) % 2 == 0))
+        if number % 4 == 0:
             rows.append(_shape(video, clip, rng))
+        elif number % 4 == 1:
+            rows.append(_is_there(video, clip, rng))
     return rows
 
 
-def _hexagon_clips(seed: int) -> Iterator[Clip]:
-    """Clips of two things of different colours, neither of which passes the other; one of them is a hexagon."""
+def _clips_of_two(seed: int) -> Iterator[Clip]:
+    """Clips of two things of different colours, neither of which passes the other."""
     while True:
         clip = sample_clip(seed, "train", **_SHORT)
         seed += 1
-        (shot,) = clip.shots
-        if len(shot.objects) == 2 and _told_apart(*shot.objects):
-            changed = dataclasses.replace(shot.objects[seed % 2], shape=NEW_SHAPE)
-            objects = (changed, shot.objects[1 - seed % 2])
-            yield dataclasses.replace(clip, shots=(dataclasses.replace(shot, objects=objects),))
+        objects = clip.shots[0].objects
+        if len(objects) == 2 and _told_apart(*objects):
+            yield clip
+
+
+def _with_hexagon(clip: Clip) -> Clip:
+    """Makes a hexagon of one of the two."""
+    (shot,) = clip.shots
+    changed = dataclasses.replace(shot.objects[clip.seed % 2], shape=NEW_SHAPE)
+    objects = (changed, shot.objects[1 - clip.seed % 2])
+    return dataclasses.replace(clip, shots=(dataclasses.replace(shot, objects=objects),))
 
 
 def _told_apart(one: WorldObject, other: WorldObject) -> bool:
@@ -112,6 +126,11 @@ def _shape(video: str, clip: Clip, rng: random.Random) -> Row:
     return _row(video, kind, rng.choice(_SHAPE).format(colour=thing.colour), thing.shape)
 
 
+def _is_there(video: str, clip: Clip, rng: random.Random) -> Row:
+    found = any(thing.shape == NEW_SHAPE for thing in clip.objects)
+    return _row(video, "is there", rng.choice(_IS_THERE), "yes" if found else "no")
+
+
 def _left_of(video: str, clip: Clip, rng: random.Random, *, first_is_left: bool) -> Row:
     left, right = sorted(clip.shots[0].objects, key=lambda thing: thing.x)
     named = [f"{thing.colour} {thing.shape}" for thing in (left, right)]
@@ -120,16 +139,21 @@ def _left_of(video: str, clip: Clip, rng: random.Random, *, first_is_left: bool)
 
 
 def old_rows(out: Path, count: int) -> list[Row]:
-    """Writes clips of the world as it was, and returns questions of its own kinds, four about each."""
+    """Writes clips of the world as it was, and returns two questions about each, of every kind about as many."""
     rng = random.Random(_OLD_SEEDS)
     rows: list[Row] = []
+    times_asked = dict.fromkeys(KINDS, 0)
     (out / "old").mkdir()
     seed = _OLD_SEEDS
     while len(rows) < count:
         clip = sample_clip(seed, "train", **_OLD)
         video = f"old/{seed - _OLD_SEEDS}.mp4"
         write_clip(clip, out / video)
-        rows += [_row(video, asked.kind, asked.text, asked.answer) for asked in questions(clip, rng, 4)]
+        rarest_first = sorted(KINDS, key=times_asked.__getitem__)
+        possible = (question for kind in rarest_first if (question := ask(clip, rng, kind)) is not None)
+        for asked in islice(possible, 2):
+            rows.append(_row(video, asked.kind, asked.text, asked.answer))
+            times_asked[asked.kind] += 1
         seed += 1
     return rows[:count]
 
