@@ -54,11 +54,11 @@ class Display:
                 turn out to be unreadable are added.
             words: What the page is told besides; see :mod:`.signals`.
         """
-        page, drawn, usage = self._page, 0.0, ""
+        page, drawn, usage, busy = self._page, 0.0, "", self.controls(busy=True)
         yield {
             page.session: session,
             page.usage: "",
-            **self.controls(busy=True),
+            **busy,
             **self.tell(session, leaving, words or {}),
         }
         for event in events:
@@ -69,7 +69,9 @@ class Display:
             drawn = time.monotonic()
             change = self._change(session, event)
             usage = change.get(page.usage, usage)
-            yield change
+            # Once more with the first event: earlier work of this page, as it ended, said that nothing goes on.
+            yield {**busy, **change}
+            busy = {}
         if session.problem:
             usage += panel.problem(session.problem)
         # The usage once more: whoever pressed stop as the answer ended was told that it is being stopped.

@@ -233,7 +233,9 @@ def _wire(page: gr.Blocks, widgets: Widgets, handlers: Handlers) -> None:
     files.change(handlers.load, [*context, *widgets.look], trigger_mode="always_last", **model_work)
     widgets.told.change(None, [widgets.told], js="told => { hear(told); }", show_progress="hidden")
     widgets.look_now.click(handlers.look_now, [*context, *widgets.look], **model_work)
-    widgets.question.submit(handlers.ask, [*context, widgets.question, *settings], **model_work)
+    # Several: what is sent before an answer has ended for good would be dropped; the conversation takes them in turn.
+    asked = [*context, widgets.question, *settings]
+    widgets.question.submit(handlers.ask, asked, trigger_mode="multiple", **model_work)
     # At once: when the answer begins, which may be after others, the box may hold the next question.
     widgets.question.submit(None, outputs=[widgets.question], js="() => ''", show_progress="hidden")
     chat.example_select(handlers.suggest, [*context, *settings], **model_work)

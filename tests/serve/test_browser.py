@@ -65,6 +65,17 @@ def test_an_uploaded_video_is_seen_and_asked_about_over_several_turns(
     assert len(visit.said()) == 2
 
 
+def test_what_is_asked_while_an_answer_is_written_is_answered_after_it(visit: Visit) -> None:
+    visit.set("Answer tokens, at most", "400")
+    visit.send("Talk for long")
+    visit.wait_for_messages(1)
+    visit.send("And then?")
+    visit.wait_for_messages(2)
+    visit.wait_until_done()
+    assert visit.asked() == ["Talk for long", "And then?"]
+    assert visit.page.input_value("#question textarea") == ""
+
+
 def test_stop_ends_a_running_answer(visit: Visit) -> None:
     visit.set("Answer tokens, at most", "4096")
     visit.send("Talk for long")

@@ -136,6 +136,7 @@ def test_a_question_that_could_not_be_sent_is_in_the_box_again(visit: Visit, cli
     visit.page.wait_for_function("location.search.includes('c=')")
     visit.page.context.set_offline(True)
     visit.send("Are you there?")
+    visit.page.wait_for_function("document.querySelector('#question textarea')?.value === ''")
     is_back = "document.querySelector('#question textarea')?.value === 'Are you there?'"
     visit.page.wait_for_function(is_back)
     with visit.page.expect_navigation():  # once there is a connection again the page loads itself

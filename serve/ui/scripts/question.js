@@ -21,13 +21,27 @@ const fill = (text) => {
   box().value = text;
   box().dispatchEvent(new Event("input", { bubbles: true }));
 };
+// While the page is still drawn, Gradio may draw over what is in the box, or load the page once more: what was not sent
+// is put back until a person takes over.
+const KEPT_MS = 5000;
+const keepUnsent = () => {
+  const end = performance.now() + KEPT_MS;
+  let taken = sessionStorage.getItem(UNSENT) === null;
+  const take = () => { taken = true; };
+  for (const deed of ["keydown", "pointerdown"]) document.addEventListener(deed, take, { capture: true, once: true });
+  const again = () => {
+    if (taken || performance.now() > end) return void sessionStorage.removeItem(UNSENT);
+    fill(sessionStorage.getItem(UNSENT));
+    setTimeout(again, 100);
+  };
+  again();
+};
 const watch = () => {
   const question = document.getElementById("question");
   if (!question) return void setTimeout(watch, 50);
   new MutationObserver(name).observe(question, { childList: true, subtree: true });
   name();
-  fill(sessionStorage.getItem(UNSENT));
-  sessionStorage.removeItem(UNSENT);
+  keepUnsent();
 };
 watch();
 
