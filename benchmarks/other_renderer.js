@@ -1,5 +1,6 @@
-// Draws clips of the pocket world on a canvas. Written from the world's definitions alone: no line, shade, texture or
-// easing is taken from the renderer that training uses.
+// Draws clips of the pocket world on a canvas. Written from the world's definitions alone: where things are, their shades
+// and the photographs come with the clip; outlines, textures, easing and scaling are not those of training's renderer.
+// What passes by in scenes without objects is left out, and so is sensor noise.
 
 const TURN = 2 * Math.PI;
 
@@ -219,9 +220,9 @@ class DrawnShot {
     const { shot, width, height, canvas, room, from } = this;
     const view = viewOf(shot, second);
     context.filter = shot.tone === "in black and white" ? "grayscale(1)" : "none";
-    const wide = (shot.camera.startsWith("zooms") ? room[0] : width) * from[2] / view.scale;
-    const high = wide * height / width;
     const zooms = shot.camera.startsWith("zooms");
+    const wide = (zooms ? room[0] : width) * from[2] / view.scale;
+    const high = wide * height / width;
     const x = zooms ? (room[0] - wide) / 2 : (view.x - from[0]) * width;
     const y = zooms ? (room[1] - high) / 2 : (view.y - from[1]) * height;
     context.drawImage(canvas, x, y, wide, high, 0, 0, width, height);

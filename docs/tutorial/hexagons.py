@@ -4,8 +4,8 @@
 
 The pocket world knows no hexagons, and nobody in it asks what is left of what. This writes short videos of two shapes,
 one of them a hexagon in seven of eight, and asks of each which of the two is further left, and of every second one a
-shape or whether there is a hexagon. Answers are balanced, so that without looking none is likelier. Besides come old
-questions about old clips to mix in, so that the model forgets nothing, and tests on videos that are in neither.
+shape or whether there is a hexagon. As often the first is further left as the second, and yes is right as often as no.
+Besides come old questions about old clips to mix in, so that the model forgets less, and tests on videos in neither.
 """
 
 from __future__ import annotations

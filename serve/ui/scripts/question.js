@@ -25,8 +25,9 @@ const fill = (text) => {
 // is put back until a person takes over.
 const KEPT_MS = 5000;
 const keepUnsent = () => {
+  if (sessionStorage.getItem(UNSENT) === null) return;
   const end = performance.now() + KEPT_MS;
-  let taken = sessionStorage.getItem(UNSENT) === null;
+  let taken = false;
   const take = () => { taken = true; };
   for (const deed of ["keydown", "pointerdown"]) document.addEventListener(deed, take, { capture: true, once: true });
   const again = () => {
