@@ -77,7 +77,7 @@ def _all_asked(clip, kind, draws=1500):
 )
 def test_the_worlds_own_examples_are_asked_and_answered_word_for_word(example, kind, text, answer):
     rng = random.Random(7)
-    drawn = (ask(example, rng, kind) for _ in range(60000))
+    drawn = (ask(example, rng, kind) for _ in range(100_000))
     assert next(question.answer for question in drawn if question and question.text == text) == answer
 
 
@@ -113,6 +113,38 @@ def test_nothing_is_asked_of_actions_under_a_moving_camera_or_of_sizes_under_a_z
         assert ask(zoom, random.Random(0), kind) is None
     assert not any("does not" in answer for answer in _all_asked(zoom, "unanswerable", 500).values())
     assert ask(zoom, random.Random(0), "colour").answer == "red"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "denied"),
+    [
+        (r"how big is the (star|heart|ring)\b(?! that)", "{}"),
+        (r"how big is the (\w+) that is ((?!gr)\w+)", "{1} {0}"),
+        (r"what does the (star|heart|ring) do\b", "{}"),
+        (r"what does the (red|white|blue|pink) (?:object|thing|shape) do\b", "{} object"),
+        (r"how big is the (red|white|blue|pink) (?:object|thing|shape)\b", "{} object"),
+        (r"what shape is the (red|white|blue|pink) (?:object|thing|shape)\b", "{} object"),
+        (r"what shape is the (?:object|thing|shape) that (blinks|spins|shrinks)\b", "object that {}"),
+        (r"what colour is the (?:object|thing|shape) that (blinks|spins|shrinks)\b", "object that {}"),
+    ],
+)
+def test_all_that_is_asked_of_an_object_is_asked_of_absent_ones_too(clip_of, shot, texture, pattern, denied):
+    questions = _all_asked(clip_of(shot(6.0, backdrop=texture)), "unanswerable", 20_000)
+    matches = [(re.match(pattern, text.lower()), answer) for text, answer in questions.items()]
+    found = [(match.groups(), answer) for match, answer in matches if match]
+    assert found
+    assert all(answer == f"There is no {denied.format(*named)} in this video." for named, answer in found)
+
+
+def test_nobody_is_said_not_to_do_what_an_object_does_or_seems_to_do(clip_of, shot, thing, texture):
+    clip = clip_of(shot(6.0, thing("small red star appears", 1.0, 2.0)))
+    denied = {answer for answer in _all_asked(clip, "unanswerable", 5000).values() if "object that" in answer}
+    assert any("object that spins" in answer for answer in denied)
+    assert not any(f"that {seen}" in answer for answer in denied for seen in ("appears", "blinks"))
+    pans = clip_of(
+        shot(6.0, thing("small red star"), backdrop=texture, camera="pans left", camera_amount=0.4)
+    )
+    assert not any("object that" in answer for answer in _all_asked(pans, "unanswerable", 2000).values())
 
 
 def test_training_asks_now_and_then_what_happens_first_where_nothing_does(clip_of, shot, thing, texture):
@@ -198,7 +230,7 @@ def test_sampled_questions_agree_with_a_literal_second_opinion(training_clips, t
 
 
 def test_exists_agrees_with_contents(training_clips):
-    rng = random.Random(5)
+    rng, colours = random.Random(5), "|".join(_COLOURS)
     for clip in training_clips:
         for _ in range(3):
             question = ask(clip, rng, "exists")
@@ -206,11 +238,13 @@ def test_exists_agrees_with_contents(training_clips):
                 words.full_name(thing) for thing in truth.things_in(clip, question.shot_index)
             )
             parts = re.search(
-                rf"\b(?:(small|large) )?(?:({'|'.join(_COLOURS)}) )?({'|'.join(_SHAPES)}|object)\b",
+                rf"\b(?:(small|large) )?(?:({colours}) )?({'|'.join(_SHAPES)}|object|thing|shape)\b"
+                rf"(?: that is ({colours}))?",
                 question.text.lower(),
             )
-            size, colour, shape = parts.groups()
-            noun = "[a-z]+" if shape == "object" else shape
+            size, before, shape, behind = parts.groups()
+            colour = before or behind
+            noun = shape if shape in _SHAPES else "[a-z]+"
             pattern = f"{size or '[a-z]+'} {(colour or '[a-z]+').replace('grey', 'gray')} {noun}"
             assert (question.answer == "yes") == bool(re.search(pattern, contents)), question
 

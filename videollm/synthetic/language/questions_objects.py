@@ -100,6 +100,7 @@ def ask_exists(clip: Clip, rng: random.Random) -> Question | None:
             form, bare = named
             about = tuple(thing for thing in things if there and _fits(thing, bare))
             fact = Question("exists", "yes" if there else "no", form=form, shot_index=shot_index, about=about)
+            bare = references.in_other_words(rng, bare)
             slots = {"some": words.with_article(bare), "bare": bare}
             return fact.worded(say(rng, clip.split, "exists", shot_index, **slots))
     return None

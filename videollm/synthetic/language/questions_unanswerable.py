@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from .. import truth, words
-from ..scenes import ACTIONS, Clip
+from ..scenes import ACTIONS, SIZES, Clip
 from . import facts, references
 from .foreign import draw_foreign
 from .phrasings import say
@@ -16,12 +16,16 @@ from .small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
 _TEST_SAYING_SHARE = 0.25
 _FOREIGN_SHARE = 0.35
 _FOREIGN = "foreign"
-_ABSENT = {
-    "colour": references.absent_shape,
-    "shape": references.absent_object,
-    "other": references.absent_name,
-}
-_MAY_FOLLOW_THE = ("size", "action", "when", "after", "before")
+_TIMES = ("when", "after", "before")
+_OF_ANY_OBJECT = ("size", "action", "time")
+# What can be asked about something that is not there, by what is said of it.
+_ABSENT = (
+    (references.absent_shape, ("colour", "colour", *_OF_ANY_OBJECT)),
+    (references.absent_object, ("shape", "shape", *_OF_ANY_OBJECT)),
+    (references.absent_name, _OF_ANY_OBJECT),
+    (references.absent_doer, ("colour", "shape", "size")),
+)
+_SIZED_SHARE = 0.15
 
 
 def ask_unanswerable(clip: Clip, rng: random.Random) -> Question | None:
@@ -57,16 +61,19 @@ def _no_object_in_shot(clip: Clip, rng: random.Random) -> Question | None:
 
 
 def _absent_object(clip: Clip, rng: random.Random, shot_index: int | None) -> Question | None:
-    topic = rng.choice(sorted(_ABSENT))
-    noun = _ABSENT[topic](rng, clip, shot_index)
+    draw, topics = rng.choice(_ABSENT)
+    noun = draw(rng, clip, shot_index)
     if not noun:
         return None
+    topic = rng.choice([topic for topic in topics if shot_index is None or topic != "time"])
+    if topic != "size" and rng.random() < _SIZED_SHARE:
+        noun = f"{rng.choice(SIZES)} {noun}"
     place = "this video" if shot_index is None else f"the {words.ORDINALS[shot_index]} shot"
     form = "no_object" if shot_index is None else "no_object_in_shot"
     fact = Question("unanswerable", f"There is no {noun} in {place}.", form=form, shot_index=shot_index)
-    slots = {"thing": f"the {noun}"}
-    if topic == "other":
-        topic = rng.choice(_MAY_FOLLOW_THE if shot_index is None else _MAY_FOLLOW_THE[:2])
+    slots = {"thing": references.in_other_words(rng, f"the {noun}")}
+    if topic == "time":
+        topic = rng.choice(_TIMES)
         possible = [kind for kind in ACTIONS[1:] if references.may_act(clip, noun.split(" ")[-1], kind)]
         slots |= words.verb_forms(rng.choice(possible))
     return fact.worded(say(rng, clip.split, topic, shot_index, **slots))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 from .. import truth, words
 from ..scenes import ACTIONS, COLOURS, SHAPES, SIZES, Clip, WorldObject
 
 _NOUNS = ("object", "object", "thing", "shape")
+_NAME = re.compile(f"({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})$")
+_TURNED_SHARE = 0.3
+# Actions that someone might call by the other's name.
+_ALIKE = {"blinks": ("appears", "disappears"), "appears": ("blinks",), "disappears": ("blinks",)}
 
 
 def scopes(clip: Clip, rng: random.Random) -> Iterator[int | None]:
@@ -23,9 +28,9 @@ def scopes(clip: Clip, rng: random.Random) -> Iterator[int | None]:
 
 def refer(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None = None) -> str:
     """Returns words for an object that fit no other of the clip (or of the shot): "the red star", or shorter ones."""
-    options = [f"the {thing.colour} {thing.shape}"] * 3
+    options = [in_other_words(rng, f"the {thing.colour} {thing.shape}")] * 2
     options += [f"the {thing.shape}"] * (2 * _only(clip, thing, shot_index, "shape"))
-    options += [f"the {thing.colour} {rng.choice(_NOUNS)}"] * _only(clip, thing, shot_index, "colour")
+    options += [f"the {thing.colour} {rng.choice(_NOUNS)}"] * (2 * _only(clip, thing, shot_index, "colour"))
     return rng.choice(options)
 
 
@@ -92,6 +97,26 @@ def absent_name(rng: random.Random, clip: Clip, shot_index: int | None) -> str |
     return " ".join(pair) if pair else None
 
 
+def absent_doer(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
+    """Draws "object that blinks" of what no object there does, or ``None`` where that cannot be told."""
+    shots = [shot for shot in truth.scope(clip, shot_index) if shot.objects]
+    if not all(truth.shows_actions(shot) for shot in shots):
+        return None
+    done = {thing.action.kind for shot in shots for thing in shot.objects}
+    alike = {other for kind in done for other in _ALIKE.get(kind, ())}
+    options = [kind for kind in ACTIONS[1:] if kind not in done | alike]
+    return f"object that {rng.choice(options)}"
+
+
+def in_other_words(rng: random.Random, noun: str) -> str:
+    """Says "thing" or "shape" for "object" and "star that is red" for "red star" now and then.
+
+    Who only ever reads colour and shape side by side may learn the pairs instead of the two.
+    """
+    noun = noun.replace("object", rng.choice(_NOUNS))
+    return _NAME.sub(r"\2 that is \1", noun) if rng.random() < _TURNED_SHARE else noun
+
+
 def wrong_size(size: str) -> str:
     """Returns the other size."""
     return SIZES[1 - SIZES.index(size)]
@@ -99,8 +124,7 @@ def wrong_size(size: str) -> str:
 
 def wrong_actions(clip: Clip, thing: WorldObject) -> list[str]:
     """Returns the events that an object clearly does not take part in, and that questions may ascribe to it."""
-    alike = {"blinks": ("appears", "disappears"), "appears": ("blinks",), "disappears": ("blinks",)}
-    impossible = {"stays still", thing.action.kind, *alike.get(thing.action.kind, ())}
+    impossible = {"stays still", thing.action.kind, *_ALIKE.get(thing.action.kind, ())}
     if thing.shape in ("circle", "ring"):
         impossible.add("spins")
     return [kind for kind in ACTIONS if kind not in impossible and may_act(clip, thing.shape, kind)]
