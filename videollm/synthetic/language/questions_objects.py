@@ -80,8 +80,15 @@ def _counts(clip: Clip, rng: random.Random, shot_index: int | None) -> list[tupl
     total = facts.count_objects(clip, shot_index)
     things = truth.things_in(clip, shot_index)
     shapes, colours = Counter(thing.shape for thing in things), Counter(thing.colour for thing in things)
-    some = [("shape", count, words.plural(shape)) for shape, count in shapes.items()]
-    some += [("colour", count, f"{colour} objects") for colour, count in colours.items()]
+    may_name = partial(references.may_name_alone, clip, shot_index)
+    some = [
+        ("shape", count, words.plural(shape)) for shape, count in shapes.items() if may_name("shape", shape)
+    ]
+    some += [
+        ("colour", count, f"{colour} objects")
+        for colour, count in colours.items()
+        if may_name("colour", colour)
+    ]
     rng.shuffle(some)
     facts_of_some = [
         (Question("count_objects", str(count), form=form, shot_index=shot_index), noun)
@@ -95,7 +102,9 @@ def ask_exists(clip: Clip, rng: random.Random) -> Question | None:
     for shot_index in references.scopes(clip, rng):
         things = truth.things_in(clip, shot_index)
         there = bool(things) and rng.random() < _YES_SHARE
-        named = _present(rng, clip, rng.choice(things)) if there else _absent(rng, clip, shot_index)
+        named = (
+            _present(rng, clip, rng.choice(things), shot_index) if there else _absent(rng, clip, shot_index)
+        )
         if named:
             form, bare = named
             about = tuple(thing for thing in things if there and _fits(thing, bare))
@@ -106,9 +115,12 @@ def ask_exists(clip: Clip, rng: random.Random) -> Question | None:
     return None
 
 
-def _present(rng: random.Random, clip: Clip, thing: WorldObject) -> tuple[str, str]:
+def _present(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None) -> tuple[str, str]:
     options = [("pair", words.name(thing))] * 3
-    options += [("shape", thing.shape), ("colour", f"{thing.colour} object")]
+    if references.may_name_alone(clip, shot_index, "shape", thing.shape):
+        options.append(("shape", thing.shape))
+    if references.may_name_alone(clip, shot_index, "colour", thing.colour):
+        options.append(("colour", f"{thing.colour} object"))
     if truth.shows_sizes(truth.shot_of(clip, thing)):
         options.append(("size", f"{thing.size} {words.name(thing)}"))
     return rng.choice(options)

@@ -67,7 +67,7 @@ def absent_pair(rng: random.Random, clip: Clip, shot_index: int | None) -> tuple
     Often one of them, or each on its own, is there. In the training split no held-out combination is drawn: it would
     be absent every time.
     """
-    present = {(thing.colour, thing.shape) for thing in truth.things_in(clip, shot_index)}
+    present = sorted({(thing.colour, thing.shape) for thing in truth.things_in(clip, shot_index)})
     near = [(colour, shape) for colour, _ in present for shape in SHAPES]
     near += [(colour, shape) for _, shape in present for colour in COLOURS]
     near += [(thing.colour, thing.shape) for thing in clip.objects] * 8
@@ -81,13 +81,15 @@ def absent_pair(rng: random.Random, clip: Clip, shot_index: int | None) -> tuple
 def absent_shape(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
     """Draws a shape that is not there, or ``None`` where every shape is."""
     present = {thing.shape for thing in truth.things_in(clip, shot_index)}
-    return _absent(rng, SHAPES, present, {thing.shape for thing in clip.objects})
+    pool = [shape for shape in SHAPES if may_name_alone(clip, shot_index, "shape", shape)]
+    return _absent(rng, pool, present, {thing.shape for thing in clip.objects})
 
 
 def absent_object(rng: random.Random, clip: Clip, shot_index: int | None) -> str | None:
     """Draws "red object" of a colour that no object there has, or ``None`` where every colour is."""
     present = {thing.colour for thing in truth.things_in(clip, shot_index)}
-    colour = _absent(rng, COLOURS, present, {thing.colour for thing in clip.objects})
+    pool = [colour for colour in COLOURS if may_name_alone(clip, shot_index, "colour", colour)]
+    colour = _absent(rng, pool, present, {thing.colour for thing in clip.objects})
     return f"{colour} object" if colour else None
 
 
@@ -104,8 +106,12 @@ def absent_doer(rng: random.Random, clip: Clip, shot_index: int | None) -> str |
         return None
     done = {thing.action.kind for shot in shots for thing in shot.objects}
     alike = {other for kind in done for other in _ALIKE.get(kind, ())}
-    options = [kind for kind in ACTIONS[1:] if kind not in done | alike]
-    return f"object that {rng.choice(options)}"
+    options = [
+        kind
+        for kind in ACTIONS[1:]
+        if kind not in done | alike and may_name_alone(clip, shot_index, "action", kind)
+    ]
+    return f"object that {rng.choice(options)}" if options else None
 
 
 def in_other_words(rng: random.Random, noun: str) -> str:
@@ -140,24 +146,51 @@ def may_act(clip: Clip, shape: str, action: str) -> bool:
     return clip.split == "test" or not truth.is_held_out_act(shape, action)
 
 
+def may_name_alone(clip: Clip, shot_index: int | None, trait: str, value: str) -> bool:
+    """Whether "the purple object", "the star" or "the object that spins" may be spoken of, be it there or not.
+
+    In training not beside what would show a held-out combination with it: a star tells there that nothing purple is
+    meant, and who learns that from being asked will deny the purple star.
+    """
+    if clip.split == "test":
+        return True
+    things = truth.things_in(clip, shot_index)
+    match trait:
+        case "colour":
+            return not any(truth.is_held_out_pair(value, thing.shape) for thing in things)
+        case "shape":
+            return not any(
+                truth.is_held_out_pair(thing.colour, value) or truth.is_held_out_act(value, thing.action.kind)
+                for thing in things
+            )
+        case "action":
+            return not any(truth.is_held_out_act(thing.shape, value) for thing in things)
+    return True
+
+
 def _only(clip: Clip, thing: WorldObject, shot_index: int | None, *traits: str) -> bool:
+    """Whether these traits may name the object, and fit no other there."""
+
     def values(other: WorldObject) -> list[str]:
         return [getattr(other, trait) for trait in traits]
 
-    return sum(values(other) == values(thing) for other in truth.things_in(clip, shot_index)) == 1
+    fits_one = sum(values(other) == values(thing) for other in truth.things_in(clip, shot_index)) == 1
+    return fits_one and all(
+        may_name_alone(clip, shot_index, trait, getattr(thing, trait)) for trait in traits
+    )
 
 
 def _by_action(rng: random.Random, clip: Clip, thing: WorldObject, shot_index: int | None) -> list[str]:
     kind = thing.action.kind
     alike = [other for other in truth.things_in(clip, shot_index) if other.action.kind == kind]
-    if kind == "stays still" or alike != [thing]:
+    if kind == "stays still" or alike != [thing] or not may_name_alone(clip, shot_index, "action", kind):
         return []
     return [f"the {rng.choice(_NOUNS[:3])} that {kind}"]
 
 
-def _absent(rng: random.Random, pool: tuple[str, ...], present: set[str], in_clip: set[str]) -> str | None:
+def _absent(rng: random.Random, pool: list[str], present: set[str], in_clip: set[str]) -> str | None:
     """Draws from a pool what is not present, every other time what another shot holds."""
-    elsewhere = sorted(in_clip - present)
+    elsewhere = sorted((in_clip - present).intersection(pool))
     if elsewhere and rng.random() < 0.5:
         return rng.choice(elsewhere)
     missing = [value for value in pool if value not in present]
