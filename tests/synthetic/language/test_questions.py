@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import random
 import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -246,6 +249,30 @@ def test_sampled_questions_agree_with_a_literal_second_opinion(training_clips, t
             question = ask(clip, rng, kind)
             if question:
                 assert question.answer == _literal(clip, question), question
+
+
+_ASK = """
+import random
+from videollm.synthetic.language.questions import KINDS, ask
+from videollm.synthetic.sampling import sample_clip
+for seed in range(40):
+    clip, rng = sample_clip(seed, "train"), random.Random(seed)
+    for kind in KINDS * 4:
+        print(ask(clip, rng, kind), clip)
+"""
+
+
+def test_what_is_asked_is_the_same_in_every_process():
+    asked = {
+        subprocess.run(
+            [sys.executable, "-c", _ASK],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(asked) == 1
 
 
 def test_exists_agrees_with_contents(training_clips):
