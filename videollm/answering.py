@@ -16,6 +16,7 @@ from .model.generation import answer_room, default_settings
 from .model.modeling import VideoLLM
 from .model.processing import VideoLLMProcessor
 from .model.prompting import IGNORED, RenderedPrompt, escape_marks, plain_text
+from .model.streaming import decode_stepwise
 from .values import EncodedVideo, Message
 
 BATCH = 32
@@ -190,7 +191,7 @@ def _reply(
 ) -> Reply:
     """An answer without what pads it to the longest of its batch."""
     length = next((place + 1 for place, token in enumerate(written) if token in ends), len(written))
-    text = str(processor.tokenizer.decode(written[:length], skip_special_tokens=True)).strip()
+    text = decode_stepwise(processor.tokenizer, written[:length]).strip()
     return Reply(text, prompt_tokens, length, written[length - 1] in ends)
 
 

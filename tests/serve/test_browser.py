@@ -18,9 +18,9 @@ from videollm.synthetic.scenes import Clip
 
 from .browsing import Visit, needs_pocket, running_server, visiting
 
-# A clip that training never saw, three seconds long, picked after seeing that pocket gets these kinds right on it: this
-# shows that answers reach the page; how often they are right is in the card.
-UNSEEN_SEED = 85
+# A clip that training never saw, two shots in seven seconds, picked after seeing that pocket gets these kinds right on
+# it: this shows that answers reach the page; how often they are right is in the card.
+UNSEEN_SEED = 106
 UNSEEN_KINDS = ("colour", "shape", "action")
 
 HOSTILE = "<img src=x onerror=alert(1)> <i>a.mp4"

@@ -130,13 +130,24 @@ def test_two_windows_on_one_conversation_show_the_same(visit: Visit, clips: dict
     assert other.page.input_value("#question textarea") == "Second?"
 
 
+_WATCH_THE_BOX = """() => {
+    let written = false;
+    setInterval(() => {
+        const box = document.querySelector('#question textarea');
+        written ||= box.value !== '';
+        window.wasEmptied ||= written && box.value === '';
+    }, 20);
+}"""
+
+
 def test_a_question_that_could_not_be_sent_is_in_the_box_again(visit: Visit, clips: dict[str, Path]) -> None:
     visit.upload(clips["one.mp4"])
     visit.see_frames()
     visit.page.wait_for_function("location.search.includes('c=')")
     visit.page.context.set_offline(True)
+    visit.page.evaluate(_WATCH_THE_BOX)  # it is empty for half a second only
     visit.send("Are you there?")
-    visit.page.wait_for_function("document.querySelector('#question textarea')?.value === ''")
+    visit.page.wait_for_function("window.wasEmptied")
     is_back = "document.querySelector('#question textarea')?.value === 'Are you there?'"
     visit.page.wait_for_function(is_back)
     with visit.page.expect_navigation():  # once there is a connection again the page loads itself

@@ -48,6 +48,12 @@ class TextDecoder:
         return text
 
 
+def decode_stepwise(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Returns the text of ids as it reads when they come one by one."""
+    decoder = TextDecoder(tokenizer)
+    return "".join(map(decoder.push, ids)) + decoder.finish()
+
+
 class StopFilter:
     """Passes text through up to the first stop string, holding back what may be the beginning of one.
 
