@@ -1,8 +1,7 @@
-"""Questions: canonical examples word for word, truth against a literal second opinion, balance and wordings."""
+"""Questions: canonical examples word for word, truth against a literal second opinion, and balance."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 import random
@@ -16,13 +15,8 @@ import pytest
 
 from videollm.clock import format_time
 from videollm.synthetic import truth, words
-from videollm.synthetic.language import phrasings
-from videollm.synthetic.language.follow_ups import FOLLOW_UPS, TEST_FOLLOW_UPS
-from videollm.synthetic.language.held_out_wordings import TEST_WORDINGS
-from videollm.synthetic.language.indirect import INDIRECT_WORDINGS
 from videollm.synthetic.language.questions import DESCRIPTIONS, KINDS, ask, questions
-from videollm.synthetic.language.small_talk import OUT_OF_SCOPE, SMALL_TALK, TEST_SMALL_TALK
-from videollm.synthetic.language.wordings import WORDINGS
+from videollm.synthetic.language.small_talk import OUT_OF_SCOPE, SMALL_TALK
 from videollm.synthetic.scenes import HELD_OUT_ACTING, HELD_OUT_COLOURED, Backdrop
 
 
@@ -81,7 +75,7 @@ def _all_asked(clip, kind, draws=1500):
 )
 def test_the_worlds_own_examples_are_asked_and_answered_word_for_word(example, kind, text, answer):
     rng = random.Random(7)
-    drawn = (ask(example, rng, kind) for _ in range(100_000))
+    drawn = (ask(example, rng, kind) for _ in range(60000))
     assert next(question.answer for question in drawn if question and question.text == text) == answer
 
 
@@ -165,7 +159,7 @@ def test_training_names_nothing_by_one_trait_beside_what_would_show_a_held_out_c
         return {found[0] for text in texts if (found := single.search(text.lower()))}
 
     assert not named_alone(clip)
-    in_test = named_alone(dataclasses.replace(clip, split="test"))
+    in_test = named_alone(replace(clip, split="test"))
     assert {"purple object", "the star", "that spins"} <= in_test
 
 
@@ -395,53 +389,6 @@ def test_the_test_split_marks_what_is_held_out_and_what_is_worded_its_own_way(te
     asked = [question for clip in test_clips for question in questions(clip, rng, 21)]
     assert 0.05 < sum(question.held_out for question in asked) / len(asked) < 0.5
     assert 0.1 < sum(question.only_in_test for question in asked) / len(asked) < 0.4
-
-
-def test_every_kind_has_a_dozen_wordings_and_the_test_split_at_least_two_of_its_own():
-    for key, wordings in WORDINGS.items():
-        assert len(set(wordings)) >= 12, key
-        assert len(set(TEST_WORDINGS[key])) >= 2, key
-        assert not {*wordings} & {*TEST_WORDINGS[key]}, key
-    for train, test in ((FOLLOW_UPS, TEST_FOLLOW_UPS), (SMALL_TALK, TEST_SMALL_TALK)):
-        assert train.keys() == test.keys()
-        assert not any({*train[key]} & {*test[key]} for key in train)
-
-
-def test_every_kind_is_asked_in_a_hundred_ways_put_together_none_of_them_the_test_splits():
-    assert INDIRECT_WORDINGS.keys() == WORDINGS.keys()
-    for key, wordings in INDIRECT_WORDINGS.items():
-        assert len(set(wordings)) > 100, key
-        assert not {*wordings} & {*TEST_WORDINGS[key]}, key
-        for wording in wordings:
-            assert not wording.startswith(("Give me", "Say", "Would you say", "Look", "Do you know")), wording
-            assert wording.endswith((".", "?")), wording
-            assert "{}" not in wording, wording
-
-
-def test_training_uses_no_wording_of_the_test_split():
-    rng = random.Random(9)
-    slots = dict.fromkeys(("thing", "things", "some", "bare", "does", "do", "doing", "other"), "x")
-    slots |= dict.fromkeys(("other_does", "relation", "time", "seconds", "cut"), "x")
-    said = {key: [phrasings.say(rng, "train", key, **slots) for _ in range(300)] for key in WORDINGS}
-    for key, templates in TEST_WORDINGS.items():
-        own = [re.escape(template.split("{")[0].lower()) for template in templates if template.split("{")[0]]
-        endings = [
-            template.format(where="", scope="the clip", **slots).lower().rstrip("?.")
-            for template in templates
-        ]
-        texts = [wording.text.lower().rstrip("?.") for wording in said[key]]
-        assert not {*texts} & {*endings}, key
-        assert not any(wording.only_in_test for wording in said[key])
-        assert own
-
-
-def test_spelling_capitals_and_question_marks_vary():
-    rng = random.Random(10)
-    texts = [phrasings.say(rng, "train", "colour", thing="the gray star").text for _ in range(400)]
-    for found in ("colour", "color", "gray", "grey"):
-        assert sum(found in text for text in texts) > 40
-    assert sum(text == text.lower() for text in texts) > 40
-    assert sum(text[-1] not in "?." for text in texts) > 20
 
 
 def test_the_same_seed_asks_the_same_questions(test_clips):
