@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from .browsing import Visit, running_server, visiting
 
@@ -89,6 +89,37 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     assert not page.locator("#conversations ol").is_visible()
 
 
+def test_what_is_brought_while_a_conversation_begins_belongs_to_it(visit: Visit, clips: dict[str, Path]) -> None:
+    page = visit.page
+    visit.upload(clips["one.mp4"])
+    visit.see_frames()
+    visit.ask("About one?")
+    held: list[Route] = []
+    page.route("**/queue/join*", lambda route: held.append(route))  # until the file is there
+    page.click("#begin")
+    visit.upload(clips["still.png"])
+    page.wait_for_selector("#bring li[data-id] >> text=still.png")
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
+    page.wait_for_function("document.querySelectorAll('#bring li').length === 1")
+    visit.see_frames()
+    assert visit.listed() == ["still.png"]
+    visit.ask("About the still?")
+    assert (visit.listed(), visit.asked()) == (["still.png"], ["About the still?"])
+    assert visit.conversations() == ["About the still?", "About one?"]
+
+
+def test_a_list_that_is_said_again_takes_nothing_away(visit: Visit, clips: dict[str, Path]) -> None:
+    say = "window.hear(JSON.stringify({ listed: [], listing: 'once' }))"
+    visit.page.evaluate(say)
+    visit.upload(clips["still.png"])
+    visit.see_frames()
+    visit.page.evaluate("window.bringing.part()")
+    visit.page.evaluate(say)
+    assert visit.listed() == ["still.png"]
+
+
 def letters(text: str) -> str:
     """A text without what Markdown escapes and what control characters are shown as: random weights say anything."""
     return re.sub(r"\W+", "", text)
@@ -130,13 +161,15 @@ def test_two_windows_on_one_conversation_show_the_same(visit: Visit, clips: dict
     assert other.page.input_value("#question textarea") == "Second?"
 
 
-_WATCH_THE_BOX = """() => {
-    let written = false;
-    setInterval(() => {
-        const box = document.querySelector('#question textarea');
-        written ||= box.value !== '';
-        window.wasEmptied ||= written && box.value === '';
-    }, 20);
+_RECORD_THE_BOX = """() => {
+    const box = document.querySelector('#question textarea');
+    const { get, set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value');
+    window.written = [];
+    Object.defineProperty(box, 'value', {
+        get,
+        set(text) { window.written.push(text); set.call(this, text); },
+        configurable: true,
+    });
 }"""
 
 
@@ -145,11 +178,10 @@ def test_a_question_that_could_not_be_sent_is_in_the_box_again(visit: Visit, cli
     visit.see_frames()
     visit.page.wait_for_function("location.search.includes('c=')")
     visit.page.context.set_offline(True)
-    visit.page.evaluate(_WATCH_THE_BOX)  # it is empty for half a second only
+    visit.page.evaluate(_RECORD_THE_BOX)  # it is empty for a moment only
     visit.send("Are you there?")
-    visit.page.wait_for_function("window.wasEmptied")
     is_back = "document.querySelector('#question textarea')?.value === 'Are you there?'"
-    visit.page.wait_for_function(is_back)
+    visit.page.wait_for_function(f"window.written.includes('') && {is_back}")
     with visit.page.expect_navigation():  # once there is a connection again the page loads itself
         visit.page.context.set_offline(False)
     visit.page.wait_for_function(is_back)

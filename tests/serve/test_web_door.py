@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -339,13 +340,21 @@ def test_endless_headers_are_refused(open_port: int) -> None:
     assert exchange(open_port, many)[:13] in (b"HTTP/1.1 400 ", b"")  # uvicorn may cut while they still come
 
 
-def test_an_owner_sends_only_so_many_large_bodies_at_once(open_port: int, client: httpx.Client) -> None:
-    client.get("/who")
-    cookie = "Cookie: " + "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    large = head("POST", "/v1/large", cookie, "Content-Length: 200000") + b"x" * 1000
-    with ExitStack() as opened:
+@pytest.fixture
+def patient_port(secret: bytes) -> Iterator[int]:
+    """A server that waits for the rest of a body for as long as a test may take."""
+    patient = replace(settings(secret), limits=replace(LIMITS, silent_s=60.0))
+    with serving(build_door(application(), patient)) as port:
+        yield port
+
+
+def test_an_owner_sends_only_so_many_large_bodies_at_once(patient_port: int) -> None:
+    with ExitStack() as opened, httpx.Client(base_url=f"http://127.0.0.1:{patient_port}") as client:
+        client.get("/who")
+        cookie = "Cookie: " + "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        large = head("POST", "/v1/large", cookie, "Content-Length: 200000") + b"x" * 1000
         for _ in range(2):
-            connection = opened.enter_context(socket.create_connection(("127.0.0.1", open_port), timeout=10))
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", patient_port), timeout=10))
             connection.sendall(large)
         refused = _until(lambda: client.post("/v1/large", content=b"x" * 200_000), 429)
         assert refused.headers["retry-after"] == "5"
@@ -354,7 +363,8 @@ def test_an_owner_sends_only_so_many_large_bodies_at_once(open_port: int, client
         with httpx.Client(base_url=client.base_url) as another:
             another.get("/who")
             assert another.post("/v1/large", content=b"x" * 200_000).status_code == 200
-    assert _until(lambda: client.post("/v1/large", content=b"x" * 200_000), 200).json() == 200_000
+        opened.close()
+        assert _until(lambda: client.post("/v1/large", content=b"x" * 200_000), 200).json() == 200_000
 
 
 def _until(ask, status: int) -> httpx.Response:  # type: ignore[no-untyped-def]

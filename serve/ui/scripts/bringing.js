@@ -67,6 +67,10 @@ const refuse = (one, line) => {
   say(`${one.name}: ${line}`);
 };
 
+const behindListed = (one) => {
+  byClass("brought").insertBefore(one.row, byClass("brought").querySelector("li:not([data-id])"));
+};
+
 const place = (one, upload) => {
   one.bar?.remove();
   one.id = one.row.dataset.id = upload.id;
@@ -74,11 +78,12 @@ const place = (one, upload) => {
   const until = new Date(1000 * upload.expires_s);
   const shown = until.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   one.about.textContent = `${sizeOf(upload.size)}, kept until ${shown}`;
-  byClass("brought").insertBefore(one.row, byClass("brought").querySelector("li:not([data-id])"));
+  behindListed(one);
 };
 
 const settle = (one, upload) => {
   place(one, upload);
+  one.isFresh = true;
   say(`${one.name} has arrived.`);
   tell();
 };
@@ -202,13 +207,20 @@ window.bringing = {
     }
     if (Object.keys(leaving).length) tell();
   },
-  /** Makes these uploads the list: those of a conversation that is shown now. What is still on its way stays. */
+  /** Takes note that another conversation was asked for: what is in the list belongs to the one before. */
+  part: () => { for (const one of all) one.isFresh = false; },
+  /**
+   * Makes these uploads the list: those of a conversation that is shown now. What is still on its way stays, and what
+   * has arrived since the conversation was asked for.
+   */
   list: (uploads) => {
     const known = uploads.map((upload) => upload.id);
     if (known.join(" ") === kept().join(" ")) return;
-    for (const one of [...all]) if (one.id) drop(one);
+    const fresh = [...all].filter((one) => one.isFresh && !known.includes(one.id));
+    for (const one of [...all]) if (one.id && !fresh.includes(one)) drop(one);
     removed.clear();
     for (const upload of uploads) place(addRow(upload.name, ""), upload);
+    for (const one of fresh) behindListed(one);
     say("");
     tell();
   },

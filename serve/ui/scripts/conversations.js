@@ -8,6 +8,7 @@ const shown = () => address().searchParams.get("c");
 let wishes = 0;
 
 const want = (what) => {
+  window.bringing.part();
   const box = document.querySelector("#wanted textarea, #wanted input");
   box.value = `${what} ${++wishes}`;
   box.dispatchEvent(new Event("input", { bubbles: true }));
@@ -161,9 +162,12 @@ window.conversations = {
 };
 
 // What the server tells the page: which conversation it shows, which files it lists, and which ones leave the list.
+// A list is said several times, as not every word is heard; the list may have been changed since the first time.
+let listing = null;
 window.hear = (text) => {
   const told = text ? JSON.parse(text) : {};
-  if (told.listed) window.bringing.list(told.listed);
+  if (told.listed && told.listing !== listing) window.bringing.list(told.listed);
+  listing = told.listing ?? listing;
   if (told.leaving) window.bringing.leave(told.leaving);
   if ("conversation" in told) window.conversations.now(told.conversation, told.revision);
 };

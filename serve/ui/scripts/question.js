@@ -2,7 +2,6 @@
 // back.
 
 const box = () => document.querySelector("#question textarea");
-const EMPTIED_MS = 500; // after which the box has been emptied for sure
 const UNSENT = "unsent question";
 let last = "";
 document.addEventListener("input", (event) => { if (event.target === box()) last = event.target.value; }, true);
@@ -59,16 +58,22 @@ document.addEventListener("keydown", (event) => {
 
 // The box is emptied as it is sent: what a server that is gone did not get, nobody should have to write again. When the
 // server is there again, Gradio loads the page anew.
-const giveBack = () => {
-  if (last) sessionStorage.setItem(UNSENT, last);
-  fill(last);
+const giveBack = (text) => {
+  sessionStorage.setItem(UNSENT, text);
+  const whenEmptied = () => {
+    if (!box().value) return fill(text);
+    if (box().value === text) setTimeout(whenEmptied, 50); // else a person writes something new already
+  };
+  whenEmptied();
 };
 const { fetch } = window;
 window.fetch = async (...request) => {
+  const asked = last;
   try {
     return await fetch(...request);
   } catch (error) {
-    if (String(request[0]?.url ?? request[0]).includes("/queue/join")) setTimeout(giveBack, EMPTIED_MS);
+    const isAsked = asked && String(request[1]?.body ?? "").includes(JSON.stringify(asked));
+    if (isAsked && String(request[0]?.url ?? request[0]).includes("/queue/join")) giveBack(asked);
     throw error;
   }
 };
