@@ -89,7 +89,9 @@ def test_conversations_are_left_opened_renamed_exported_and_deleted(
     assert not page.locator("#conversations ol").is_visible()
 
 
-def test_what_is_brought_while_a_conversation_begins_belongs_to_it(visit: Visit, clips: dict[str, Path]) -> None:
+def test_what_is_brought_while_a_conversation_begins_belongs_to_it(
+    visit: Visit, clips: dict[str, Path]
+) -> None:
     page = visit.page
     visit.upload(clips["one.mp4"])
     visit.see_frames()

@@ -354,7 +354,9 @@ def test_an_owner_sends_only_so_many_large_bodies_at_once(patient_port: int) -> 
         cookie = "Cookie: " + "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         large = head("POST", "/v1/large", cookie, "Content-Length: 200000") + b"x" * 1000
         for _ in range(2):
-            connection = opened.enter_context(socket.create_connection(("127.0.0.1", patient_port), timeout=10))
+            connection = opened.enter_context(
+                socket.create_connection(("127.0.0.1", patient_port), timeout=10)
+            )
             connection.sendall(large)
         refused = _until(lambda: client.post("/v1/large", content=b"x" * 200_000), 429)
         assert refused.headers["retry-after"] == "5"
