@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from videollm.checkpoints.loading import quiet_peft
 from videollm.model.modeling import VideoLLM
 
@@ -78,6 +80,22 @@ def _bridge(model: VideoLLM) -> tuple[str, ...]:
 def adapter_names(model: VideoLLM) -> list[str]:
     """Returns the names of an adapted model's parameters that belong to the adapter."""
     return [name for name, _ in model.named_parameters() if "lora_" in name or ".modules_to_save." in name]
+
+
+@torch.no_grad()
+def keep_share(model: VideoLLM, share: float) -> None:
+    """Scales, in place, the change that LoRA has made: a point on the line from the model before to the one after.
+
+    On that line much of what was forgotten comes back before much of what was learnt is gone (WiSE-FT, arXiv
+    2109.01903, there over all weights).
+
+    Args:
+        model: The adapted model.
+        share: Share of the change that is kept, 1 for all of it.
+    """
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:  # the change is the product of A and B
+            weight.mul_(share)
 
 
 def save_adapter(adapted: PeftModel, directory: Path) -> None:

@@ -199,6 +199,7 @@ class _Run:
 
     def _finish(self) -> None:
         self.accelerator.wait_for_everyone()
+        self.task.finish()
         self._show("after")
         self.engine.gather()
         if self.accelerator.is_main_process:

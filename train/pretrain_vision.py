@@ -168,6 +168,9 @@ class VisionTask:
         """The ViT."""
         return [self.model.vision]
 
+    def finish(self) -> None:
+        """Nothing: what was learnt is what is exported."""
+
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Share of what held-out frames show that is told right, by trait, see :func:`.patch_head.count_right`."""

@@ -75,6 +75,10 @@ class Task(Protocol):
         """Lets the model answer a few questions, always the same; none where it cannot answer yet."""
         ...
 
+    def finish(self) -> None:
+        """Makes of what was learnt, in place, what is exported; called once, after the last step."""
+        ...
+
     def facts(self) -> list[dict[str, Any]]:
         """Returns what identifies the data that is learnt from: a mapping for each source, for the run's record."""
         ...

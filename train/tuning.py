@@ -22,7 +22,7 @@ from videollm.checkpoints.four_bit import keep_unpacked
 from videollm.media import processor_of
 from videollm.model.modeling import VideoLLM, decoder_layers
 
-from .adapters import add_trained, save_adapter
+from .adapters import add_trained, keep_share, save_adapter
 from .answers import answer_loss
 from .contrast import caption_contrast
 from .material import ClipMaterial, Material, RecordMaterial
@@ -103,6 +103,11 @@ class TuningTask:
     def samples(self) -> list[Sample]:
         """What the model answers to a few questions of the same test."""
         return self._material.samples()
+
+    def finish(self) -> None:
+        """Keeps as much of the adapter's change as the settings say."""
+        if isinstance(self._settings, Instruction) and self._settings.lora is not None:
+            keep_share(self.model, self._settings.lora.kept)
 
     def facts(self) -> list[dict[str, Any]]:
         """What the stage learns from."""

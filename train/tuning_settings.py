@@ -62,6 +62,16 @@ class LoraSettings(Settings):
     rank: int = Field(32, gt=0)
     alpha: int = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
+    kept: float = Field(1.0, gt=0, le=1)
+    """Share of the adapter's change that is kept in the end: with less of it the model forgets less (WiSE-FT)."""
+
+    @model_validator(mode="after")
+    def _check_kept(self) -> LoraSettings:
+        if self.variant == "dora" and self.kept < 1:
+            raise ValueError(
+                "a share of what DoRA changed cannot be kept: leave out kept, or take another variant"
+            )
+        return self
 
 
 class Alignment(TuningSettings):

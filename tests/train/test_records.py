@@ -298,6 +298,26 @@ def test_an_adapter_is_what_a_run_leaves(folder, tiny_checkpoint, tmp_path, chan
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("variant", ["lora", "rslora"])
+def test_a_share_of_the_change_is_kept(folder, tiny_checkpoint, tmp_path, variant):
+    def learn(name, **changes):
+        kept = {"rank": 4, "variant": variant, "kept": changes.pop("kept", 1.0)}
+        wanted = settings(folder, tiny_checkpoint, lora=kept, **changes)
+        fit(TuningTask(wanted), wanted, tmp_path / name)
+        return load_model(str(tmp_path / name / "final"), device="cpu").state_dict()
+
+    before = load_model(str(tiny_checkpoint), device="cpu").state_dict()
+    whole, some = learn("whole"), learn("some", kept=0.25)
+    changed = [name for name in before if name.endswith("_proj.weight") and "language_model" in name]
+    assert changed
+    for name in changed:
+        assert not torch.equal(whole[name], before[name])
+        torch.testing.assert_close(some[name], before[name] + 0.25 * (whole[name] - before[name]))
+    adapter = learn("adapter", kept=0.25, fold=False)
+    for name, weight in some.items():
+        torch.testing.assert_close(adapter[name], weight)
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize(
     "changes", [{"fold": False, "quantize": "4bit"}, {"frozen": "bf16"}], ids=["4bit", "bf16"]
@@ -323,6 +343,7 @@ def test_answering_on_the_way_does_not_change_what_is_learnt(folder, tiny_checkp
         ({"quantize": "4bit"}, "cannot be folded in: give fold=false"),
         ({"fold": False, "lora": None}, "are about an adapter: give lora"),
         ({"fold": False, "trained": ["language_model."]}, "leave out trained"),
+        ({"lora": {"variant": "dora", "kept": 0.5}}, "a share of what DoRA changed cannot be kept"),
     ],
 )
 def test_what_cannot_go_together_is_refused(folder, tiny_checkpoint, changes, message):
