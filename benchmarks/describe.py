@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--cases", default="pocket,published", help="which of the two")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the result goes")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "describe.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as directory:

@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--minutes", default="2,120", help="lengths, the first to compare with")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the result goes")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         parts = _write_parts(folder)

@@ -64,6 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the result goes")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     counts = {
         name: _count(name) for name in ("llava-hf/llava-1.5-7b-hf", "llava-hf/llava-onevision-qwen2-7b-ov-hf")
     }

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=120, help="how many")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="where the result goes")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, float]] = {
         name: {"found": 0, "missed": 0, "false": 0, "seconds": 0.0} for name in _WAYS
     }

@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="groups of 512 conversations that are timed")
     parser.add_argument("--clips", type=int, default=48, help="clips of the comparison of features")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     model = load_model("pocket", device="cpu").train()
     conversations = _conversations(options.samples, model.config.text_config.vocab_size)
     result = {
