@@ -52,7 +52,7 @@ def train(
     """Train one stage of a model, or the built-in model from nothing."""
     from videollm.errors import ConfigError
 
-    from .config import load_settings
+    from .config import STAGES, load_settings
 
     if out is None and not dry_run:
         raise ConfigError("give the run a directory with --out")
@@ -66,6 +66,9 @@ def train(
             config or Path("configs/pocket"), out, tuple(overrides or ()), resume=resume, dry_run=dry_run
         )
         return
+    stages = sorted({name.partition("-")[0] for name in STAGES})
+    if stage not in STAGES and stage not in stages:
+        raise ConfigError(f"there is no stage {stage!r}; it is one of {', '.join([*stages, _POCKET])}")
     if config is None:
         raise ConfigError(f"training stage {stage!r} needs its settings: --config FILE")
     settings = load_settings(config, tuple(overrides or ()))

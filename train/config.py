@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from videollm.errors import ConfigError
 
@@ -19,6 +20,15 @@ from .settings import Assembly, FeatureSettings, Settings, StageSettings, Tokeni
 from .tuning_settings import Alignment, Instruction
 
 S = TypeVar("S", bound=Settings)
+
+# What pydantic says of these is about Python's types.
+_WANTED = {
+    "path_type": "a path",
+    "tuple_type": "a list, as [one, another]",
+    "model_type": "settings of its own, as {key: value}",
+    "model_attributes_type": "settings of its own, as {key: value}",
+    "dict_type": "a mapping, as {key: value}",
+}
 
 # What makes the built-in model, in order: names of the YAML files and of the runs' folders.
 POCKET_CHAIN = ("tokenizer", "vision", "start", "told", "language", "features", "align", "instruct", "refine")
@@ -55,7 +65,7 @@ def load_settings(
     kind = STAGES.get(str(fields.get("stage")))
     if kind is None:
         raise ConfigError(f"{path}: stage must be one of {', '.join(STAGES)}, got {fields.get('stage')!r}")
-    return parse_settings(kind, fields, str(path))
+    return _parse(kind, fields, str(path), overrides)
 
 
 def load_chain(
@@ -80,23 +90,41 @@ def load_chain(
     return [load_settings(configs / f"{name}.yaml", tuple(changes[name]), out=out) for name in POCKET_CHAIN]
 
 
-def parse_settings(kind: type[S], fields: dict[str, Any], source: str) -> S:
+def _parse(kind: type[S], fields: dict[str, Any], source: str, overrides: tuple[str, ...]) -> S:
     """Validates ``fields`` as settings of class ``kind``.
 
     Raises:
-        ConfigError: One line that names the first offending key and, for an unknown one, the nearest valid key.
+        ConfigError: One line that names the first offending key, where it comes from and, for an unknown one, the
+            nearest valid key.
     """
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key often leaves another one missing: it is what to say.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"]
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _all_keys(kind), n=1)
-            reason = "unknown key" + (f", did you mean {near[0]!r}?" if near else "")
-        place = f"{source}: {key}" if key else source
-        raise ConfigError(f"{place}: {reason.removeprefix('Value error, ')}") from error
+        given = [override for override in overrides if _is_about(override, key)]
+        place = f"{repr(given[-1]) if given else source}: {key}" if key else source
+        raise ConfigError(f"{place}: {_reason(kind, first)}") from error
+
+
+def _is_about(override: str, key: str) -> bool:
+    """Whether an override gave this key's value, or part of it."""
+    name = override.partition("=")[0]
+    return f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")
+
+
+def _reason(kind: type[Settings], error: ErrorDetails) -> str:
+    """What is wrong with a value, in words for people who have not read the classes of settings."""
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _all_keys(kind), n=1)
+        return "unknown key" + (f", did you mean {near[0]!r}?" if near else "")
+    if error["type"] == "missing":
+        return "is missing"
+    wanted = _WANTED.get(error["type"])
+    if wanted is not None:
+        return f"expected {wanted}, got {error['input']!r}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _read_yaml(path: Path, out: Path) -> dict[str, Any]:
@@ -120,7 +148,12 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
         fields = fields.setdefault(parent, {})
         if not isinstance(fields, dict):
             raise ConfigError(f"{override!r}: {parent!r} is a single value, it has no keys below it")
-    fields[last] = yaml.safe_load(value)
+    try:
+        fields[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{override!r}: the value is not valid YAML ({getattr(error, 'problem', error)})"
+        ) from error
 
 
 def _all_keys(kind: type[Settings]) -> list[str]:

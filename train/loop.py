@@ -8,21 +8,22 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType, PartialState
+from accelerate import Accelerator, PartialState
 from torch.utils.data import DataLoader, Subset
 
 from videollm.errors import ConfigError, DataError
 
 from .board import Board
 from .checkpoint import load_newest_checkpoint, save_checkpoint
-from .engine import Engine, WholeModel
+from .engine import Engine, check_launcher, engine_for
+from .interruption import Interruption, be_a_helper
 from .optimization import trainable_table
 from .record import RunLog, plot_loss, write_record
+from .resuming import check_data
 from .samples import keep_samples
 from .settings import RunSettings
 from .task import Batch, Task
@@ -57,9 +58,9 @@ class _Run:
         self.task, self.settings, self.run_dir = task, settings, run_dir
         precision = "no" if settings.precision == "fp32" else "bf16"
         self.accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
-        _check_launcher(self.accelerator)
+        check_launcher(self.accelerator)
         state = load_newest_checkpoint(run_dir)
-        self.engine: Engine = _engine(settings, self.accelerator)(task, settings, self.accelerator, state)
+        self.engine: Engine = engine_for(settings, self.accelerator)(task, settings, self.accelerator, state)
         self.log = RunLog(run_dir)
         self.step = 0 if state is None else state["step"]
         if state is not None:
@@ -67,6 +68,11 @@ class _Run:
 
     def train(self) -> None:
         self._begin()
+        with Interruption(wanted=self.accelerator.num_processes == 1) as interruption:
+            self._learn(interruption)
+        self._finish()
+
+    def _learn(self, interruption: Interruption) -> None:
         batches = iter(self._loader())
         started, supervised = time.perf_counter(), 0
         losses: list[float] = []
@@ -82,14 +88,18 @@ class _Run:
                 losses, supervised, started = [], 0, time.perf_counter()
             if self._due(self.settings.evaluate_every):
                 self._evaluate()
-            if self._due(self.settings.save_every):
+            if self._due(self.settings.save_every) or interruption.asked:
                 self._save()
-        self._finish()
+            if interruption.asked and self.step < self.settings.steps:
+                self._say(f"ended at step {self.step}, which is kept; go on with --resume")
+                raise SystemExit(128 + interruption.asked)
 
     def _begin(self) -> None:
         processes, device = self.accelerator.num_processes, str(self.accelerator.device)
         if self.accelerator.is_main_process:
             facts = self.task.facts()
+            if self.step > 0:
+                check_data(self.run_dir, facts)
             write_record(self.run_dir, self.settings, facts, processes=processes, device=device)
             self._board = Board(self.run_dir, self.step)
         self._say(trainable_table(self.task.model))
@@ -220,24 +230,6 @@ class _Run:
             print(text, file=sys.stderr, flush=True)
 
 
-def _engine(settings: RunSettings, accelerator: Accelerator) -> Callable[..., Engine]:
-    if settings.sharded and accelerator.num_processes > 1:
-        from .sharding import ShardedModel  # torch's FSDP is slow to import
-
-        return ShardedModel
-    return WholeModel
-
-
-def _check_launcher(accelerator: Accelerator) -> None:
-    """Refuses engines of accelerate's that would need the loop to be theirs."""
-    engine = accelerator.distributed_type
-    if engine in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
-        raise ConfigError(
-            f"accelerate was launched with {engine.value}, which is not supported; launch it as for DDP "
-            "(configs/accelerate/ddp.yaml), and give sharded=true for processes that share one model"
-        )
-
-
 def _to_device(batch: Batch, device: torch.device) -> Batch:
     return {
         key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()
@@ -246,5 +238,6 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
 
 def _be_modest(worker: int) -> None:
     """Workers share the machine with the model: one thread each, and it goes first."""
+    be_a_helper()
     torch.set_num_threads(1)
     os.nice(5)

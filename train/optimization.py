@@ -142,8 +142,11 @@ def trainable_table(model: nn.Module) -> str:
         if ".original_module." in name:
             continue  # peft trains a copy in its place
         component = name.split(".", 1)[0]
-        total[component] += weight.numel()
-        trained[component] += weight.numel() if weight.requires_grad else 0
+        # bitsandbytes keeps two weights of four bits in a byte, and remembers how many there were.
+        packed = getattr(weight, "quant_state", None)
+        count = weight.numel() if packed is None else math.prod(packed.shape)
+        total[component] += count
+        trained[component] += count if weight.requires_grad else 0
     rows = [(component, trained[component], count) for component, count in total.items()]
     rows.append(("all", sum(trained.values()), sum(total.values())))
     width = max(len(component) for component, _, _ in rows)

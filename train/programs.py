@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 
 from videollm.checkpoints import load_model
@@ -19,6 +20,7 @@ from .config import POCKET_CHAIN, load_chain
 from .features import write_features
 from .loop import fit
 from .pretrain_vision import VisionTask
+from .resuming import check_settings
 from .settings import (
     Assembly,
     FeatureSettings,
@@ -40,10 +42,12 @@ def run_stage(settings: StageSettings, out: Path, *, resume: bool = False) -> No
     """Runs one stage into the directory ``out``.
 
     Raises:
-        ConfigError: ``out`` exists and ``resume`` was not asked for.
+        ConfigError: ``out`` exists and ``resume`` was not asked for, or was begun with other settings.
     """
     if out.exists() and not resume:
         raise ConfigError(f"{out} exists; give --resume to go on with it, or another directory")
+    if resume and not out.exists():
+        print(f"{out}: there is nothing to go on with, the run begins", file=sys.stderr)
     match settings:
         case TokenizerSettings():
             train_tokenizer(out, pieces=settings.pieces, clips=settings.clips, seed=settings.seed)
@@ -52,8 +56,10 @@ def run_stage(settings: StageSettings, out: Path, *, resume: bool = False) -> No
         case FeatureSettings():
             write_features(load_model(str(settings.model), device="cpu"), settings, out)
         case RunSettings():
+            state = PartialState(cpu=not torch.cuda.is_available())
+            check_settings(out, settings, processes=state.num_processes)
             fit(build_task(settings), settings, out, resume=resume)
-            if isinstance(settings, TuningSettings) and PartialState().is_main_process:
+            if isinstance(settings, TuningSettings) and state.is_main_process:
                 write_card(out)
 
 

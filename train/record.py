@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +77,28 @@ class RunLog:
 def plot_loss(run_dir: Path) -> None:
     """Draws the loss and every evaluated figure over the steps into ``loss.png``."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     events = RunLog(run_dir).events()
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     losses = [(event["step"], event["loss"]) for event in events if "loss" in event]
+    lines: list[Any] = []
     if losses:
-        axes.plot(*zip(*losses, strict=True), label="training loss", color="tab:blue")
-        axes.legend(loc="upper right", fontsize="small")
+        lines += axes.plot(*zip(*losses, strict=True), label="training loss", color="black", linewidth=1)
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("loss per supervised token")
     measured = [event for event in events if "evaluation" in event]
     if measured:
         twin = axes.twinx()
-        for name in measured[-1]["evaluation"]:
+        for name, mark in zip(measured[-1]["evaluation"], cycle("osD^v"), strict=False):
             points = [(event["step"], event["evaluation"].get(name)) for event in measured]
-            twin.plot(*zip(*points, strict=True), marker="o", label=name, alpha=0.7)
+            lines += twin.plot(
+                *zip(*points, strict=True), marker=mark, label=f"{name} (right axis)", alpha=0.7
+            )
         twin.set_ylim(bottom=0)
-        twin.legend(loc="center right", fontsize="small")
+        twin.set_ylabel("held out")
+    if lines:
+        figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), fontsize="small")
     figure.savefig(run_dir / "loss.png", dpi=120)

@@ -123,9 +123,11 @@ def _check(
 
     def progress(done: int, of: int) -> None:
         if done % 100 == 0 or done == of:
-            tell(f"{file}: features of {done} of {of} media")
+            tell(f"{file}: looked at {done} of {of} media")
 
     reasons = features.make((medium for one in located for medium in one.record.media), progress)
+    if reasons:
+        tell(f"{file}: {len(reasons)} of its media cannot be read")
     for one in located:
         reason = next((reasons[medium] for medium in one.record.media if medium in reasons), None)
         yield one, reason or _too_long(one.record, features, reader)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from videollm.synthetic.language.questions import KINDS
 
@@ -13,7 +13,7 @@ from .settings import Settings, TextRunSettings
 
 
 class DataSource(Settings):
-    """A file of conversations about media, see ``docs/data.md``."""
+    """A file of conversations about media, see ``docs/data.md``; a path alone is one too."""
 
     path: Path
     """JSON, JSONL, CSV, TSV, text or Parquet."""
@@ -24,6 +24,16 @@ class DataSource(Settings):
     weight: float | None = Field(None, gt=0)
     """How often it is drawn, relative to the other sources; its number of records if ``None``."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+    @field_validator("media", mode="before")
+    @classmethod
+    def _take_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
 
 class TuningSettings(TextRunSettings):
     """What stages 1 and 2 have in common: a whole model, and media whose frozen features are cached on disk."""
@@ -33,7 +43,7 @@ class TuningSettings(TextRunSettings):
     features: Path
     """Directory of cached features: of clips, made with ``videollm train features``; of ``data``, made as needed."""
     data: tuple[DataSource, ...] = ()
-    """People's own data; without any, clips of the pocket world are asked about."""
+    """People's own data, one source or several; without the setting, clips of the pocket world are asked about."""
     held_out: DataSource | None = None
     """Records that are not learnt from: how many are answered rightly is told at every evaluation of a run on ``data``,
     instead of accuracy on the pocket world."""
@@ -53,6 +63,13 @@ class TuningSettings(TextRunSettings):
     """Precision in which the model is held; what is trained of it is held in fp32 in any case."""
     evaluation_questions: int = Field(210, ge=0)
     """Questions of a small test at every evaluation; 0 for none."""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _take_one(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError("names no file: give some, or leave it out for clips of the pocket world")
+        return (value,) if isinstance(value, str | Path | dict) else value
 
 
 class LoraSettings(Settings):
@@ -103,6 +120,14 @@ class Instruction(TuningSettings):
     """Kinds of questions."""
     emphasis: dict[str, float] = Field({})
     """How many times as often as the others single kinds are asked, such as those that take longest to learn."""
+
+    @field_validator("kinds", "emphasis")
+    @classmethod
+    def _check_kinds(cls, value: Any) -> Any:
+        if unknown := [kind for kind in value if kind not in KINDS]:
+            raise ValueError(f"{unknown[0]!r} is no kind of question; they are {', '.join(KINDS)}")
+        return value
+
     lora: LoraSettings | None = LoraSettings()
     """``None`` for no adaptation: the language model stays as it is, or is named in ``trained``."""
     quantize: Literal["4bit", "8bit"] | None = None

@@ -10,6 +10,7 @@ from accelerate.commands.config.config_args import ClusterConfig, load_config_fr
 from videollm.errors import ConfigError
 from videollm_train.config import POCKET_CHAIN, load_chain, load_settings
 from videollm_train.settings import VisionPretraining
+from videollm_train.tuning_settings import DataSource, Instruction
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LAUNCHERS = CONFIGS / "accelerate"
@@ -64,10 +65,31 @@ def test_overrides_reach_into_nested_settings():
     assert (settings.steps, settings.optimizer.lr, settings.shape.layers) == (7, 0.5, 1)
 
 
+def test_a_file_of_data_may_be_given_by_its_path_alone():
+    settings = load_settings(
+        CONFIGS / "tune.yaml", ("data=mine.json", "held_out={path: test.json, media: clips}")
+    )
+    assert isinstance(settings, Instruction)
+    assert settings.data == (DataSource(path=Path("mine.json")),)
+    assert settings.held_out == DataSource(path=Path("test.json"), media=(Path("clips"),))
+
+
+def test_what_the_file_says_is_not_blamed_on_the_command_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text((CONFIGS / "tune.yaml").read_text().replace("steps: 300", "stepps: 300"))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: stepps: unknown key, did you mean 'steps'\?"):
+        load_settings(path, ("seed=3",))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("step=7", r"language\.yaml: step: unknown key, did you mean 'steps'\?"),
+        ("step=7", r"'step=7': step: unknown key, did you mean 'steps'\?"),
+        ("data=[{path: my.json}", r"'data=\[\{path: my\.json\}': the value is not valid YAML"),
+        ("data=[{pat: my.json}]", r"data\.0\.pat: unknown key, did you mean 'path'\?"),
+        ("data=[]", r"data: names no file"),
+        ("lora=none", r"'lora=none': lora: expected settings of its own, as \{key: value\}, got 'none'"),
+        ("kinds=[dance]", r"'dance' is no kind of question; they are colour, "),
         ("optimizer.lr=-1", r"optimizer\.lr: .*greater than 0"),
         ("steps", r"key=value, got 'steps'"),
         ("seed.x=1", r"'seed' is a single value"),

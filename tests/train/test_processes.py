@@ -14,7 +14,10 @@ import torch
 import yaml
 
 from videollm.checkpoints import load_model
+from videollm.errors import ConfigError
 from videollm_train.checkpoint import load_newest_checkpoint
+from videollm_train.config import load_settings
+from videollm_train.programs import run_stage
 
 from ..forking import ForkedProgram
 
@@ -106,6 +109,49 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(whole, config, 
     assert losses(out) == losses(whole)
     resumed = weights(out)
     assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_asked_to_end_keeps_the_step_it_is_at(whole, config, tmp_path, number, status):
+    out = tmp_path / "run"
+    process = ForkedProgram(*command(config, out, "save_every=100"))
+    while not (out / "log.jsonl").exists() or not losses(out):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(number)
+    assert process.wait() == status
+    (kept,) = (out / "checkpoints").iterdir()
+    assert kept.name == f"step-{len(losses(out)):07}"
+    assert not (out / "final").exists()
+    assert ForkedProgram(*command(config, out, "save_every=100"), "--resume").wait() == 0
+    assert losses(out) == losses(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("lora.rank=8", "was begun with lora.rank=4, not 8"),
+        ("steps=9", "was begun with steps=6, not 9"),
+        ("budgets={4: 0.5}", r'was begun with budgets=\{\}, not \{"4": 0.5\}'),
+        ("held_out=null", r'was begun with held_out=\{"path": .*not null'),
+        ("accumulation=2", "was begun with 1 micro batches in a step over all processes, not 2"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings(whole, config, change, message):
+    with pytest.raises(ConfigError, match=message):
+        run_stage(load_settings(config, (change,)), whole, resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_data(whole, config, folder, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    rows = (folder / "good.jsonl").read_text()
+    try:
+        (folder / "good.jsonl").write_text(rows.replace('"1"', '"2"'))
+        with pytest.raises(ConfigError, match=r"was begun with other data: .*good\.jsonl has changed"):
+            run_stage(load_settings(config), out, resume=True)
+    finally:
+        (folder / "good.jsonl").write_text(rows)
 
 
 PLAIN = ("steps=3", "save_every=1", "keep_checkpoints=3", "lora.dropout=0")
