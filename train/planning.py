@@ -18,7 +18,7 @@ from torch import nn
 
 from videollm.checkpoints.directories import find_model
 from videollm.checkpoints.loading import load_config
-from videollm.errors import ConfigError, UnsupportedModelError
+from videollm.errors import ConfigError, DataError, UnsupportedModelError
 from videollm.media import ReadOptions
 from videollm.model.budget import plan_tokens
 from videollm.model.configuration import VideoLLMConfig
@@ -29,13 +29,14 @@ from .adapters import add_trained
 from .assemble import assembled_config
 from .config import load_settings
 from .optimization import set_trainable, trainable_table
+from .record_sources import shards
 from .settings import Assembly
 from .tuning_settings import Alignment, Instruction
 
 # Tokens of a conversation beside those of its video, and how many of them are learnt: assumed, and said to be.
 TEXT_TOKENS = 256
 _ANSWER_SHARE = 0.25
-_GIB = 2**30
+_GIB, _MIB = 2**30, 2**20
 _FULL, _HALF = 4, 2
 _BITS = {"4bit": 0.5, "8bit": 1.0}
 # Bytes that a layer keeps of each number of its width, in half precision, without what attention keeps (its 34 s b h).
@@ -51,23 +52,29 @@ class Outlook:
         memory: Bytes by category, of one process.
         tokens: Tokens of a step by what they are.
         sharded: Whether several processes share one model.
+        missing: What the stage needs and is not there yet.
     """
 
     table: str
     memory: dict[str, float]
     tokens: dict[str, int]
     sharded: bool = False
+    missing: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
-        rows = [(name, size / _GIB) for name, size in self.memory.items()]
-        rows.append(("all", sum(self.memory.values()) / _GIB))
+        whole = sum(self.memory.values())
+        unit, size_of_unit = ("GiB", _GIB) if whole >= _GIB else ("MiB", _MIB)
+        rows = [*self.memory.items(), ("all", whole)]
         width = max(len(name) for name, _ in rows)
-        memory = [f"{name:<{width}}  {size:>8.2f} GiB" for name, size in rows]
+        memory = [f"{name:<{width}}  {size / size_of_unit:>8.2f} {unit}" for name, size in rows]
         tokens = [f"{count:,} {name}" for name, count in self.tokens.items()]
         title = "memory of each process"
         if self.sharded:
             title = "memory of a single process; several divide weights, gradients and optimizer among them"
-        return "\n".join([self.table, "", title, *memory, "", "tokens of a step: " + ", ".join(tokens)])
+        lines = [self.table, "", title, *memory, "", "tokens of a step: " + ", ".join(tokens)]
+        if self.missing:
+            lines += ["", "not there yet: " + ", ".join(map(str, self.missing))]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,31 @@ def look_ahead(settings: Alignment | Instruction, config: Path) -> Outlook:
         _, trained = add_trained(model, settings)
     set_trainable(model, trained)
     work = _Work.of(settings, model)
-    return Outlook(trainable_table(model), _memory(settings, model, work), work.tokens, settings.sharded)
+    return Outlook(
+        trainable_table(model),
+        _memory(settings, model, work),
+        work.tokens,
+        settings.sharded,
+        missing=_missing(settings),
+    )
+
+
+def _missing(settings: Alignment | Instruction) -> tuple[Path, ...]:
+    """The model, files of data and cached features of clips that a run would look for in vain."""
+    missing: list[Path] = []
+    try:
+        find_model(settings.model)
+    except UnsupportedModelError:
+        missing.append(settings.model)
+    sources = (*settings.data, *([settings.held_out] if settings.held_out else ()))
+    for source in sources:
+        try:
+            missing += [path for path in shards(source.path) if not path.exists()]
+        except DataError:
+            missing.append(source.path)
+    if not settings.data and not settings.features.exists():
+        missing.append(settings.features)
+    return tuple(missing)
 
 
 def _model_config(source: Path, config: Path) -> VideoLLMConfig:

@@ -10,7 +10,7 @@ from videollm_train.config import load_settings
 from videollm_train.optimization import build_optimizer, trainable_table
 from videollm_train.planning import look_ahead
 from videollm_train.tuning import TuningTask
-from videollm_train.tuning_settings import Instruction
+from videollm_train.tuning_settings import DataSource, Instruction
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(path.parent.name for path in CONFIGS.glob("*/start.yaml") if path.parent.name != "pocket")
@@ -77,6 +77,23 @@ def test_that_processes_share_a_model_is_told(folder, tiny_checkpoint):
     )
     assert "memory of each process" in alone
     assert "several divide weights, gradients and optimizer among them" in together
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_packed_weights_are_counted_as_what_they_stand_for(folder, tiny_checkpoint):
+    wanted = settings(tiny_checkpoint, folder, fold=False, quantize="4bit")
+    assert trainable_table(TuningTask(wanted).model) == look_ahead(wanted, Path("none.yaml")).table
+
+
+def test_what_is_not_there_yet_is_told(folder, tiny_checkpoint):
+    ready = settings(tiny_checkpoint, folder)
+    told = look_ahead(ready, Path("none.yaml"))
+    assert told.missing == ()
+    assert "not there yet" not in str(told)
+    absent = DataSource(path=folder / "shards-*.jsonl"), DataSource(path=folder / "none.json")
+    told = look_ahead(ready.model_copy(update={"data": absent}), Path("none.yaml"))
+    assert told.missing == tuple(source.path for source in absent)
+    assert str(told).endswith(f"not there yet: {absent[0].path}, {absent[1].path}")
 
 
 def test_a_model_that_nothing_makes_is_an_error(folder, tmp_path):
