@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from videollm.checkpoints.card import read_card
+from videollm.checkpoints.directories import find_model
+
 from .record import RECORD_FILE, RunLog
 from .samples import read_samples
 
@@ -27,6 +30,7 @@ def write_card(run_dir: Path) -> None:
         "library_name": "videollm",
         "pipeline_tag": "video-text-to-text",
         "base_model": base,
+        **({"license": licence} if (licence := read_card(find_model(base).base).licence) else {}),
         "tags": ["videollm", "video", settings["stage"], *(["lora"] if settings.get("lora") else [])],
     }
     parts = [

@@ -10,11 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-
-from videollm.errors import ConfigError
 
 from .checkpoint import restore_trained, trained_state
 from .optimization import build_optimizer, build_schedule
@@ -145,26 +143,3 @@ def step_if_finite(optimizer: Any, schedule: LambdaLR, norm: float) -> None:
         optimizer.step()
         schedule.step()
     optimizer.zero_grad()
-
-
-def engine_for(settings: RunSettings, accelerator: Accelerator) -> Callable[..., Engine]:
-    """Returns the class of engine that a run's settings and processes ask for."""
-    if settings.sharded and accelerator.num_processes > 1:
-        from .sharding import ShardedModel  # torch's FSDP is slow to import
-
-        return ShardedModel
-    return WholeModel
-
-
-def check_launcher(accelerator: Accelerator) -> None:
-    """Refuses engines of accelerate's that would need the loop to be theirs.
-
-    Raises:
-        ConfigError: accelerate was launched with one of them.
-    """
-    engine = accelerator.distributed_type
-    if engine in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
-        raise ConfigError(
-            f"accelerate was launched with {engine.value}, which is not supported; launch it as for DDP "
-            "(configs/accelerate/ddp.yaml), and give sharded=true for processes that share one model"
-        )

@@ -19,7 +19,8 @@ from videollm.errors import ConfigError, DataError
 
 from .board import Board
 from .checkpoint import load_newest_checkpoint, save_checkpoint
-from .engine import Engine, check_launcher, engine_for
+from .engine import Engine
+from .engines import check_launcher, engine_for
 from .interruption import Interruption, be_a_helper
 from .optimization import trainable_table
 from .record import RunLog, plot_loss, write_record

@@ -125,12 +125,13 @@ def _check(
         if done % 100 == 0 or done == of:
             tell(f"{file}: looked at {done} of {of} media")
 
-    reasons = features.make((medium for one in located for medium in one.record.media), progress)
+    found = (medium for one in located if not one.missing for medium in one.record.media)
+    reasons = features.make(found, progress)
     if reasons:
         tell(f"{file}: {len(reasons)} of its media cannot be read")
     for one in located:
-        reason = next((reasons[medium] for medium in one.record.media if medium in reasons), None)
-        yield one, reason or _too_long(one.record, features, reader)
+        bad = [*one.missing, *(reasons[medium] for medium in one.record.media if medium in reasons)]
+        yield one, bad[0] if bad else _too_long(one.record, features, reader)
 
 
 def _too_long(record: Record, features: MediaFeatures, reader: Reader) -> str | None:

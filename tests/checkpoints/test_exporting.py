@@ -35,6 +35,7 @@ def adapter(request, tiny_checkpoint, tmp_path_factory):
                 weight.mul_(1.1)
     adapted.peft_config["default"].base_model_name_or_path = str(tiny_checkpoint)
     adapted.save_pretrained(directory)
+    (directory / "README.md").write_text("# What was learnt\n")
     return directory
 
 
@@ -45,6 +46,7 @@ def test_what_is_exported_says_what_the_adapter_said(adapter, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(whole(input_ids=PROMPT).logits, folded(input_ids=PROMPT).logits)
     assert not (tmp_path / "whole" / "adapter_config.json").exists()
+    assert (tmp_path / "whole" / "README.md").read_text() == (adapter / "README.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 

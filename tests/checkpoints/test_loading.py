@@ -13,8 +13,9 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from videollm import VideoLLM, load_model
-from videollm.checkpoints import find_model
+from videollm.checkpoints import ModelDirectory, find_model
 from videollm.errors import CheckpointError, ConfigError, UnsupportedModelError
+from videollm_train.record import RECORD_FILE
 
 # peft asks transformers under a name that the newest transformers calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -88,6 +89,31 @@ def test_impossible_options_are_refused(
 def test_other_models_are_refused_with_what_is_supported(name: str) -> None:
     with pytest.raises(UnsupportedModelError, match="a model is 'pocket'"):
         load_model(name)
+
+
+def test_a_run_means_its_result(
+    adapter: tuple[Path, VideoLLM], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    run, over = tmp_path / "run", tmp_path / "over"
+    shutil.copytree(tiny_checkpoint, run / "final")
+    (run / RECORD_FILE).write_text("{}")
+    torch.testing.assert_close(logits(load_model(run)), logits(load_model(tiny_checkpoint)))
+    # So does the base of an adapter that was learnt over it.
+    path = adapter[0] / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"base_model_name_or_path": str(run)}))
+    over.mkdir()
+    adapter[0].rename(over / "final")
+    torch.testing.assert_close(logits(load_model(over)), logits(adapter[1]), atol=1e-4, rtol=1e-4)
+    assert find_model(over) == ModelDirectory(str(over), run / "final", over / "final")
+
+
+def test_a_run_that_has_not_ended_is_told_from_other_directories(tmp_path: Path) -> None:
+    (tmp_path / RECORD_FILE).write_text("{}")
+    with pytest.raises(UnsupportedModelError, match=r"this training run has not ended, .* --resume"):
+        load_model(tmp_path)
+    (tmp_path / "final").mkdir()
+    with pytest.raises(UnsupportedModelError, match=r"the directory holds no config\.json"):
+        load_model(tmp_path)
 
 
 def test_a_model_of_another_kind_is_refused(copied: Path) -> None:

@@ -40,16 +40,40 @@ def test_a_page_needs_a_place(run, tmp_path):
 
 
 def test_nothing_is_written_of_a_broken_file(run, tmp_path):
+    (tmp_path / "a.mp4").touch()
     path = write_rows(tmp_path / "a.jsonl", {"video": "a.mp4", "conversations": SAID}, {"video": "a.mp4"})
     done = run("data", "convert", str(path), str(tmp_path / "out.jsonl"))
     first, last = done.stderr.splitlines()
     assert done.exit_code == 2
     assert first == f"{path}:2: error: of no known format: has video"
-    assert last == f"error: 1 rows of {path} are broken; nothing was written"
-    assert [one.name for one in tmp_path.iterdir()] == ["a.jsonl"]
+    assert (
+        last == f"error: 1 of 2 rows of {path} cannot be used, --max-bad-fraction is 0; nothing was written"
+    )
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.jsonl", "a.mp4"]
+
+
+def test_what_may_be_bad_is_left_out_of_what_is_written(run, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    rows = ({"video": name, "conversations": SAID} for name in ("a.mp4", "none.mp4"))
+    words = ("data", "convert", str(write_rows(tmp_path / "a.jsonl", *rows)), str(tmp_path / "out.jsonl"))
+    assert run(*words).exit_code == 2
+    done = run(*words, "--max-bad-fraction", "0.5")
+    assert done.exit_code == 0
+    first, last = done.stderr.splitlines()
+    assert "a.jsonl:2: error: " in first
+    assert last == "left out 1 of 2 rows; wrote 1 record"
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_file_without_rows_cannot_be_converted(run, tmp_path):
+    (tmp_path / "a.json").write_text("[]")
+    done = run("data", "convert", str(tmp_path / "a.json"), str(tmp_path / "out.jsonl"))
+    assert done.exit_code == 2
+    assert "a.json:1: error: there are no rows in the file" in done.stderr
 
 
 def test_a_file_is_replaced_only_when_asked(run, tmp_path):
+    (tmp_path / "a.mp4").touch()
     path = write_rows(tmp_path / "a.jsonl", {"video": "a.mp4", "conversations": SAID})
     words = ("data", "convert", str(path), str(tmp_path / "out.jsonl"))
     assert run(*words).exit_code == 0

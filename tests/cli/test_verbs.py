@@ -151,7 +151,12 @@ def test_results_cannot_go_where_a_file_is(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["moon"], "there is no task and no data file 'moon'; the task is world"),
+        (
+            ["moon.json"],
+            "there is no file moon.json; give a data file (see 'videollm data formats'), or 'world'",
+        ),
+        (["docs"], "docs is a directory; give a data file"),
+        (["world", "--max-bad-fraction", "0.1"], "belong to a data file, not to the world"),
         (["world", "--resume"], "--resume needs the --out directory"),
         (["world", "--blind"], "belong to a data file, not to the world"),
         (["README.md", "--seed", "3"], "belong to the world, not to a data file"),

@@ -90,7 +90,9 @@ def test_every_problem_has_its_line(folder, reader):
         (7, "error"): f"visual), the context of {reader.name} is {reader.context}",
         (8, "warning"): "an event ends at 99.0 s",
         (9, "error"): "50",
-        (10, "error"): "is to be a image, and is a video",
+        (9, "warning"): "the user asks nothing",
+        (10, "error"): "is to be an image, and is a video",
+        (10, "warning"): "the user asks nothing",
         (11, "error"): "what the assistant says is empty",
     }
     assert set(told) == set(expected)
@@ -110,6 +112,42 @@ def test_rows_are_counted_even_where_all_stand_in_one_line(folder, reader):
     assert (len(audit.records), audit.bad, audit.bad_fraction) == (2, 3, 0.6)
 
 
+def test_problems_of_one_line_name_their_record(folder, reader):
+    rows = [row("0.mp4", id=1), row("none.mp4", id=1), row("0.mp4")]
+    (folder / "line.json").write_text(json.dumps(rows))
+    path = folder / "line.json"
+    first, second, third = (str(problem) for problem in audit_file(path, reader).problems)
+    assert first.startswith(
+        f"{path}:1: record 2: error: {folder}/none.mp4: there is no such file; looked in "
+    )
+    assert second.startswith(f"{path}:1: record 2: warning: the id '1' was there before ({path}:1: record 1)")
+    assert third == f"{path}:1: record 3: warning: the same conversation as record 1"
+
+
+def test_a_file_without_rows_says_so(folder, reader):
+    path = write_rows(folder / "empty.json", [])
+    audit = audit_file(path, reader)
+    assert [str(problem) for problem in audit.problems] == [f"{path}:1: error: there are no rows in the file"]
+    assert (audit.bad, audit.records) == (0, [])
+    assert "1 error, 0 warnings" in as_text(audit)
+
+
+def test_a_row_is_bad_once_however_much_is_wrong_with_it(folder, reader):
+    asked = [{"id": n, "question": "Q", "options": ["x", "y"], "answer_id": a} for n, a in ((0, 1), (1, 7))]
+    path = write_rows(
+        folder / "rows.json", [{"metadata": {"video_id": "0"}, "mc_question": asked}, row("0.mp4")]
+    )
+    audit = audit_file(path, reader)
+    assert (len(audit.records), audit.bad, audit.bad_fraction) == (2, 1, 0.5)
+
+
+def test_many_warnings_do_not_hide_an_error(folder, reader):
+    path = write_rows(folder / "many.json", [*[row("0.mp4")] * 60, row("none.mp4")])
+    told = [line for line in as_text(audit_file(path, reader)).splitlines() if str(path) + ":" in line]
+    assert len(told) == 50
+    assert "62: error: " in told[-1]
+
+
 def test_the_page_shows_what_the_model_reads_and_learns(folder, reader):
     rows = [row("0.mp4", "Is it <b>bold</b>?", "Very <i>much</i> so."), row("none.mp4")]
     audit = audit_file(write_rows(folder / "page.json", rows), reader)
@@ -120,6 +158,10 @@ def test_the_page_shows_what_the_model_reads_and_learns(folder, reader):
     assert 'class="visual">' in page
     assert "there is no such file" in page
     assert "<b>" not in page
+    assert "<th>bad rows</th><td>1  (50.0%)</td>" in page
+    assert "<th>Line</th><th>Record</th><th>Severity</th><th>What is wrong</th>" in page
+    for name in ("tokens", "visual tokens", "learnt tokens"):
+        assert f"<th>{name}</th><td>" in page
 
 
 def test_what_is_converted_reads_the_same(folder):
@@ -129,12 +171,12 @@ def test_what_is_converted_reads_the_same(folder):
         {"video": "1.mp4", "timestamps": [[0, 1.5]], "sentences": ["Fog."]},
     ]
     before = list(read_records(write_rows(folder / "convert.json", rows)))
-    assert convert_file(folder / "convert.json", folder / "sub" / "out.jsonl") == []
+    assert convert_file(folder / "convert.json", folder / "sub" / "out.jsonl").problems == []
     after = list(read_records(folder / "sub" / "out.jsonl"))
     assert {one.format for one in after} == {"record"}
     for one, other in zip(before, after, strict=True):
         assert other.record.source == f"convert.json:{one.line}"
         expected = one.record.model_copy(update={"source": other.record.source})
         assert other.record == expected
-    assert convert_file(folder / "sub" / "out.jsonl", folder / "sub" / "again.jsonl") == []
+    assert convert_file(folder / "sub" / "out.jsonl", folder / "sub" / "again.jsonl").problems == []
     assert (folder / "sub" / "again.jsonl").read_text() == (folder / "sub" / "out.jsonl").read_text()

@@ -325,8 +325,8 @@ def test_files_are_found_by_the_names_that_projects_use(tmp_path):
 
 
 BROKEN = {
-    "tags": (messages(videos=["a.mp4", "b.mp4"]), "1 tags for 2 videos"),
-    "marks": (messages(media=[]), "1 <video> marks for 0 media"),
+    "tags": (messages(videos=["a.mp4", "b.mp4"]), "1 tag for 2 videos"),
+    "marks": (messages(media=[]), "1 <video> mark for 0 media"),
     "empty": (messages(answer="  ", video="a.mp4"), "what the assistant says is empty"),
     "order": ({"messages": [{"role": "user", "content": "Hi"}]}, "messages must be user and assistant in turn"),
     "role": (llava() | {"conversations": [{"from": "narrator", "value": "x"}]}, "got 'narrator'"),
@@ -334,9 +334,18 @@ BROKEN = {
     "remote": (llava(video="https://x.y/a.mp4"), "must be a file on this machine"),
     "sound": (messages(audios=["a.wav"]), "sound is not read"),
     "part": (parts({"type": "input_audio", "input_audio": {}}), "a part of a message is one of text, video"),
-    "no text": ({"QA": [{"q": "Q"}], "video": "a"}, "a answer must be a text, got None"),
+    "no text": ({"QA": [{"q": "Q"}], "video": "a"},
+                "the answer must be a text or a number, got None (read as qa-lists)"),
     "no list": ({"QA": {}, "video": "a"}, "QA must be a list with something in it"),
     "choice": ({"video": "a", "question": "Q", "candidates": ["x", "y"], "answer": "z"}, "name one of the 2 options"),
+    "same options": ({"video": "a", "question": "Q", "candidates": ["x", "y", "x "], "answer": "y"},
+                     "the options must differ, got 'x' 2 times"),
+    "question's tags": ({"q": "<video> and <video>?", "a": "x", "video_id": "a"}, "2 tags for 1 video; leave them out"),
+    "tags of turns": ({"QA": [{"q": "<video>", "a": "x"}, {"q": "<image>", "a": "x"}], "video": "a"},
+                      "2 tags for 1 video"),
+    "one key": ({"conversation": llava()["conversations"], "video": "a.mp4"},
+                "conversation.0 must have human and assistant, got from, value; "
+                "LLaVA's turns of from and value stand under conversations (read as exchanges)"),
     "option": (messages(media=[{"path": "a"}], options=["x", "y"]), "must be one of the options"),
     "window": (messages(media=[{"path": "a", "start_s": 3, "end_s": 2}]), "end_s must be after start_s"),
     "unequal": ({"video": "a", "timestamps": [[0, 1]], "sentences": ["x", "y"]}, "1 timestamps for 2 sentences"),
@@ -359,15 +368,59 @@ def test_a_broken_row_is_a_problem_with_its_line_among_good_ones(tmp_path, row, 
     assert isinstance(last, Located)
 
 
-def test_an_id_that_comes_again_is_a_problem(tmp_path):
-    row = {"id": 7} | llava(video="a.mp4")
-    _, problem = read(tmp_path, [row, row])
-    assert "the id '7' was there before" in problem.message
+def test_an_id_that_comes_again_gets_a_number_and_says_where_it_was(tmp_path):
+    rows = [{"id": id} | llava(video="a.mp4") for id in (7, "7-2", 7, 8, 7, "7-2")]
+    found = read(tmp_path, rows, name="rows.jsonl")
+    ids = [one.record.id for one in found]
+    assert ids[:2] == ["7", "7-2"]
+    assert ids[3] == "8"
+    assert len(set(ids)) == len(ids)
+    first = f"the id '7' was there before ({tmp_path}/rows.jsonl:1); this record is called "
+    assert [one.warnings for one in found] == [
+        (), (), (f"{first}'7-3'",), (), (f"{first}'7-4'",),
+        (f"the id '7-2' was there before ({tmp_path}/rows.jsonl:2); this record is called '7-2-2'",),
+    ]  # fmt: skip
+
+
+def test_the_records_of_one_row_may_share_its_id(tmp_path):
+    row = {"id": 5, "Q1": "What is he doing?", "Q2": "What is it?", "A": "Rowing.", "video_name": "v_k"}
+    found = read(tmp_path, [row])
+    assert [(one.record.id, one.warnings) for one in found] == [("5", ()), ("5-2", ())]
+
+
+def test_an_id_that_only_a_broken_row_had_is_free(tmp_path):
+    broken = {"id": 7} | llava(video="a.mp4") | {"audio": "a.wav"}
+    _, found = read(tmp_path, [broken, {"id": 7} | llava(video="a.mp4")])
+    assert (found.record.id, found.warnings) == ("7", ())
+
+
+def llava_answer(answer):
+    return [{"from": "human", "value": A}, {"from": "gpt", "value": answer}]
+
+
+@pytest.mark.parametrize(("number", "said"), [(3, "3"), (2.5, "2.5"), (-1, "-1")])
+def test_an_answer_may_be_a_number(tmp_path, number, said):
+    rows = [
+        {"q": "How many?", "a": number, "video_id": "a"},
+        {"video": "a.mp4", "QA": [{"q": "How many?", "a": number}]},
+        {"video": "a.mp4", "conversations": llava_answer(number)},
+        {"query": "How many?", "response": number, "videos": ["a.mp4"]},
+        {"messages": [{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]},
+                      {"role": "assistant", "content": number}]},
+        {"text": {"prompt": A, "response": number}, "video_file": "a.mp4"},
+    ]  # fmt: skip
+    assert [one.record.answer for one in read(tmp_path, rows)] == [said] * len(rows)
+
+
+@pytest.mark.parametrize("answer", [True, None, ["3"]])
+def test_what_is_no_answer_is_refused(tmp_path, answer):
+    (problem,) = read(tmp_path, [{"q": "How many?", "a": answer, "video_id": "a"}])
+    assert f"the answer must be a text or a number, got {answer!r}" in problem.message
 
 
 def test_a_named_format_is_the_only_one_tried(tmp_path):
     (problem,) = read(tmp_path, [llava(video="a.mp4")], format="messages")
-    assert "messages is missing" in problem.message
+    assert problem.message == "messages is missing"
     with pytest.raises(ConfigError, match=r"there is no format 'lava'; known are: record, "):
         read(tmp_path, [], format="lava")
 

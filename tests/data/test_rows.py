@@ -43,7 +43,7 @@ def test_a_list_may_be_wrapped_and_a_mapping_keyed(tmp_path):
 def test_what_stands_before_the_damage_is_read(tmp_path):
     found = told(rows(tmp_path / "a.json", '[{"a": 1},\n{"a": 2},\n{"a": }]'))
     assert found[:2] == [(1, {"a": 1}), (2, {"a": 2})]
-    assert found[2] == (3, "not JSON from here on: Expecting value")
+    assert found[2] == (3, "not JSON from here on: Expecting value (column 7)")
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,57 @@ def test_what_is_not_json_is_told_with_its_line(tmp_path, content, line, message
     assert message in problem.message
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ('[\n{"a": 1},\n {"b": "in the mid', 3, "in the middle of the text that begins here (column 8)"),
+        ('[\n{"a": 1},\n {"b": "x",\n', 3, "in the middle of the value that begins here (column 2)"),
+        ('[\n{"a": 1},\n {"b": "x\n', 3, "in the middle of the value that begins here (column 2)"),
+        ('[\n{"a": 1},\n', 3, "ends where a value has to come (column 1)"),
+        ('[\n{"a": 1}\n', 3, "ends before the ']' of what holds its rows (column 1)"),
+    ],
+)
+def test_a_file_that_was_cut_off_says_so_and_where(tmp_path, content, line, message):
+    row, problem = rows(tmp_path / "a.json", content)
+    assert row == Row(2, {"a": 1})
+    assert problem.line == line
+    assert problem.message.startswith("not JSON from here on: the file ends ")
+    assert problem.message.endswith(message)
+
+
+def test_rows_that_share_a_line_are_told_apart_by_their_number(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"clip": 1}, {"clip": 2},\n{"clip": 3},\n{"clip": 4}, 5]')
+    assert [str(one).split(" error: ")[0] for one in read_records(path)] == [
+        f"{path}:1: record 1:", f"{path}:1: record 2:", f"{path}:2:", f"{path}:3: record 4:", f"{path}:3: record 5:",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'a;"b, or c"\n"1;2";3\n'),
+        ("a.csv", 'a\t"b, or c"\n1;2\t3\n'),
+        ("a.csv", '"a","b, or c"\n1;2,3\n'),
+        ("a.csv", 'a,"b, or c"\n1;2,3\n'),
+        ("a.tsv", "a\tb, or c\n1;2\t3\n"),
+        ("a.tsv", 'a;"b, or c"\n"1;2";3\n'),
+    ],
+)
+def test_columns_are_apart_by_what_stands_between_their_names(tmp_path, name, content):
+    assert told(rows(tmp_path / name, content)) == [(2, {"a": "1;2", "b, or c": "3"})]
+
+
+def test_a_lone_column_may_hold_any_of_them(tmp_path):
+    assert told(rows(tmp_path / "a.csv", 'a\n"1,2;3"\n')) == [(2, {"a": "1,2;3"})]
+    assert told(rows(tmp_path / "a.tsv", "a\n1,2;3\n")) == [(2, {"a": "1,2;3"})]
+
+
 def test_a_broken_line_costs_that_line_alone(tmp_path):
     found = rows(tmp_path / "a.jsonl", b'\xef\xbb\xbf{"a": 1}\n\n{"a":\n\xff\n{"a": 2} x\n[1]\n{"a": 3}')
     assert told(found) == [
         (1, {"a": 1}),
-        (3, "not JSON: Expecting value (character 6)"),
+        (3, "not JSON: the line ends in the middle of the value that begins here (character 1)"),
         (4, "not UTF-8"),
         (5, "not JSON: there is more behind the end (character 10)"),
         (6, "a row must be an object, got list"),

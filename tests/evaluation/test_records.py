@@ -9,7 +9,9 @@ import torch
 
 from videollm.answering import Prompted, score_options
 from videollm.errors import ConfigError, DataError
-from videollm.evaluation.record_report import as_table, compare
+from videollm.evaluation.asked_file import read_asked
+from videollm.evaluation.record_presentation import as_table
+from videollm.evaluation.record_report import compare
 from videollm.evaluation.records import evaluate_records
 from videollm.media import read_media
 from videollm.synthetic.files import write_clip
@@ -71,7 +73,7 @@ def test_every_record_counts(model, folder):
     scores = {score.kind: score for score in report.scores}
     assert {kind: score.asked for kind, score in scores.items()} == {
         "count": 4,
-        "none": 2,
+        "(no kind)": 2,
         "dense": 1,
         "all": 7,
     }
@@ -102,6 +104,29 @@ def test_an_interrupted_test_is_gone_on_with(model, folder, tmp_path):
         evaluate_records(model, folder / "asked.jsonl", out_dir=part, resume=True, max_new_tokens=8)
 
 
+def test_what_an_earlier_version_began_is_gone_on_with(model, folder, tmp_path):
+    arguments = {"out_dir": tmp_path, "max_new_tokens": 8}
+    whole = evaluate_records(model, folder / "asked.jsonl", **arguments)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    earlier = [{name: value for name, value in row.items() if name not in ("line", "media")} for row in rows]
+    for row in earlier:
+        row["kind"] = row["kind"].replace("(no kind)", "none")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in earlier[:5]))
+    assert evaluate_records(model, folder / "asked.jsonl", resume=True, **arguments).rows == whole.rows
+    assert [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == rows
+
+
+def test_rows_and_reports_say_what_cannot_be_read_and_where(model, folder, tmp_path):
+    report = evaluate_records(model, folder / "asked.jsonl", out_dir=tmp_path, max_new_tokens=8)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["line"] for row in rows] == list(range(1, 8))
+    assert rows[3]["media"] == [{"type": "video", "path": str(folder / "0.mp4")}]
+    (named,) = json.loads((tmp_path / "report.json").read_text())["unreadable"]
+    assert named == {"line": 7, "row": 7, "problem": rows[6]["problem"]}
+    assert f"{folder / 'asked.jsonl'}:7: error: {rows[6]['problem']}" in as_table(report)
+    assert as_table(report) in (tmp_path / "report.md").read_text()
+
+
 def test_two_models_are_compared_record_by_record(model, folder):
     base = evaluate_records(model, folder / "asked.jsonl", max_new_tokens=8)
     rows = [dataclasses.replace(row, right=row.index < 5) for row in base.rows]
@@ -123,3 +148,33 @@ def test_a_broken_file_is_not_half_a_test(model, tmp_path):
     (tmp_path / "a.jsonl").write_text("\n")
     with pytest.raises(DataError, match="has no records"):
         evaluate_records(model, tmp_path / "a.jsonl")
+
+
+def test_all_bad_rows_are_told_and_left_out_where_so_many_may_be(model, folder, tmp_path):
+    good = [line for line in (folder / "asked.jsonl").read_text().splitlines() if "none" not in line]
+    path = folder / "spoilt.jsonl"
+    path.write_text(
+        "\n".join(['{"clip": 1}', *good, "{", '{"video": "0", "question": "Why?", "answer": ""}'])
+    )
+    told = []
+    with pytest.raises(
+        DataError, match=r"3 of 9 rows are bad, max_bad_fraction is 0\.3 \(the first: .*:1: error"
+    ):
+        evaluate_records(model, path, max_bad_fraction=0.3, progress=told.append)
+    assert [line.split(": error: ")[0] for line in told] == [f"{path}:{number}" for number in (1, 8, 9)]
+    report = evaluate_records(model, path, max_bad_fraction=0.4, out_dir=tmp_path / "out", max_new_tokens=8)
+    assert [row.line for row in report.rows] == list(range(2, 8))
+    left_out = json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]
+    assert [one["line"] for one in left_out] == [1, 8, 9]
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "bad rows that were left out: 3" in text
+    assert f"{path}:8: error: {left_out[1]['problem']}" in text
+
+
+def test_of_many_bad_rows_the_first_are_told(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"clip": 1}\n' * 60)
+    told = []
+    with pytest.raises(DataError, match="60 of 60 rows are bad, max_bad_fraction is 1"):
+        read_asked(tmp_path / "a.jsonl", max_bad_fraction=1.0, tell=told.append)
+    assert len(told) == 51
+    assert told[-1].startswith("and 10 more")

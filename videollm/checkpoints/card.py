@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import CheckpointError
 from .families import Family
 
-_CARD = "README.md"
+CARD_FILE = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def read_card(directory: Path) -> ModelCard:
     Raises:
         CheckpointError: Its front matter is not YAML.
     """
-    path = directory / _CARD
+    path = directory / CARD_FILE
     if not path.is_file():
         return ModelCard()
     text = path.read_text("utf-8")

@@ -17,6 +17,8 @@ from .hub import fetch, is_hub_name
 POCKET = Path(__file__).resolve().parent.parent / "pocket"
 MODEL_TYPE = "videollm"
 _CONFIG, _ADAPTER_CONFIG = "config.json", "adapter_config.json"
+# What the training programs leave in a run's directory: from the first step on, and at its end.
+_RUN_RECORD, _RUN_RESULT = "training.json", "final"
 _SUPPORTED = (
     "a model is 'pocket' (built in), a directory of save_pretrained, one with a PEFT adapter, or a published model of "
     + ", ".join(family.name for family in FAMILIES)
@@ -79,13 +81,14 @@ def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     """Finds the directories of a model and checks that they hold one of ours.
 
     Args:
-        name_or_directory: ``"pocket"``, a checkpoint or adapter directory, or a name on the hub.
+        name_or_directory: ``"pocket"``, a checkpoint or adapter directory, that of a training run, or a name on the
+            hub.
 
     Returns:
-        The base's directory, and the adapter's if it is one.
+        The base's directory, and the adapter's if it is one; of a run, those of its result.
 
     Raises:
-        UnsupportedModelError: There is no such model, or it is of another kind.
+        UnsupportedModelError: There is no such model, it is of another kind, or the run has not ended.
         CheckpointError: A JSON file in the directory is broken.
     """
     name = os.fspath(name_or_directory)
@@ -100,10 +103,28 @@ def find_model(name_or_directory: str | os.PathLike[str]) -> ModelDirectory:
     if not directory.is_dir():
         absence = "this is a file, not a directory" if directory.exists() else "there is no such directory"
         raise UnsupportedModelError(f"{name}: {absence}; {_SUPPORTED}")
+    directory = _result_of(directory)
     if (directory / _ADAPTER_CONFIG).is_file():
         return ModelDirectory(name, _base_of(name, directory), directory)
     _check_model_type(name, directory)
     return ModelDirectory(name, directory)
+
+
+def _result_of(directory: Path) -> Path:
+    """The directory itself, or the result of the training run that lies there."""
+    result = directory / _RUN_RESULT
+    if _holds_model(directory) or not (_holds_model(result) or (directory / _RUN_RECORD).is_file()):
+        return directory
+    if not result.is_dir():
+        raise UnsupportedModelError(
+            f"{directory}: this training run has not ended, there is no {_RUN_RESULT} in it yet; "
+            "give its 'videollm train' command --resume to go on with it"
+        )
+    return result
+
+
+def _holds_model(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in (_CONFIG, _ADAPTER_CONFIG))
 
 
 def _base_of(name: str, adapter: Path) -> Path:
@@ -118,8 +139,9 @@ def _base_of(name: str, adapter: Path) -> Path:
         candidates = [fetch(base, _is_known)]
     for directory in candidates:
         if directory.is_dir():
-            _check_model_type(name, directory)
-            return directory
+            base_directory = _result_of(directory)
+            _check_model_type(name, base_directory)
+            return base_directory
     raise UnsupportedModelError(
         f"{name}: this adapter goes over {base!r}, which is no directory here; "
         f"put the base there or correct base_model_name_or_path in {_ADAPTER_CONFIG}"

@@ -12,6 +12,7 @@ import torch
 from ..errors import CheckpointError, ConfigError
 from ..model.modeling import VideoLLM
 from ..values import FramePlan, Message
+from .card import CARD_FILE
 from .directories import find_model
 from .loading import load_adapted, load_model, no_progress_bars
 
@@ -71,6 +72,9 @@ def export_model(
             folded.save_pretrained(partial)
         assert folded.processor is not None
         folded.processor.save_pretrained(partial)
+        card = found.adapter / CARD_FILE
+        if card.is_file():  # what the adapter's card says, it says of the two together
+            shutil.copy(card, partial / CARD_FILE)
         difference, same_words = _compare(beside, _answers(load_model(partial, device="cpu")))
         if difference > _TOLERANCES[folded.dtype]:
             raise CheckpointError(

@@ -20,7 +20,8 @@ Examples:
 _CONVERT_EXAMPLES = """\b
 Examples:
   videollm data convert my.json my.jsonl
-  videollm data convert annotations.csv webvid.jsonl --format webvid --media /videos"""
+  videollm data convert annotations.csv webvid.jsonl --format webvid --media /videos
+  videollm data convert big.json big.jsonl --max-bad-fraction 0.02   without the rows that cannot be used"""
 
 _data = typer.Typer(
     help="Check and convert files of questions and answers about videos.",
@@ -88,21 +89,38 @@ def convert(
     ],
     format: FormatName = None,
     media: MediaRoots = None,
+    max_bad_fraction: Annotated[
+        float,
+        typer.Option(
+            "--max-bad-fraction",
+            min=0,
+            max=1,
+            help="Share of bad rows to leave out; above it nothing is written.",
+        ),
+    ] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write a data file in this project's own form; nothing is written if a row is broken."""
+    """Write a data file in this project's own form; nothing is written if a row is broken or lacks its video."""
     from ..data.convert import convert_file
+    from ..data.problems import counted
 
     if out.suffix != ".jsonl":
         raise ConfigError(f"OUT must end in .jsonl, got {out}")
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists; give --overwrite to replace it, or another file")
-    problems = convert_file(file, out, format=format, media=media or ())
-    for problem in problems:
+    done = convert_file(file, out, format=format, media=media or (), max_bad_fraction=max_bad_fraction)
+    for problem in done.problems:
         print(problem, file=sys.stderr)
-    if problems:
-        raise ConfigError(f"{len(problems)} rows of {file} are broken; nothing was written")
+    rows = f"{done.bad_rows} of {counted(done.bad_rows + done.good_rows, 'row')}"
+    if done.records == 0:
+        raise ConfigError(f"{file} has no record that can be written; nothing was written")
+    if not done.written:
+        raise ConfigError(
+            f"{rows} of {file} cannot be used, --max-bad-fraction is {max_bad_fraction:g}; nothing was written"
+        )
+    if done.bad_rows:
+        print(f"left out {rows}; wrote {counted(done.records, 'record')}", file=sys.stderr)
 
 
 def formats(debug: options.Debug = False) -> None:

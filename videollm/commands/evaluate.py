@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from . import options
 
 if TYPE_CHECKING:
+    from ..evaluation.record_report import RecordReport
     from ..model.modeling import VideoLLM
 
 _WORLD = "world"
@@ -24,8 +25,8 @@ _QUESTIONS = 1050
 _EXAMPLES = """\b
 Examples:
   videollm evaluate world --out runs/world
-  videollm evaluate world --model runs/mine/final --questions 210 --no-descriptions --json
-  videollm evaluate my.json --model runs/mine/final --against pocket --blind --out runs/mine/test"""
+  videollm evaluate world --model runs/mine --questions 210 --no-descriptions --json
+  videollm evaluate my.json --model runs/mine --against pocket --blind --out runs/mine/test"""
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +71,12 @@ def evaluate(
         list[Path] | None,
         typer.Option("--media", help="FILE: directory to look for media in, before the file's own."),
     ] = None,
+    max_bad_fraction: Annotated[
+        float,
+        typer.Option(
+            "--max-bad-fraction", min=0, max=1, help="FILE: share of bad rows to put up with, and leave out."
+        ),
+    ] = 0.0,
     blind: Annotated[
         bool, typer.Option("--blind", help="FILE: ask each question of another record's media too.")
     ] = False,
@@ -87,15 +94,24 @@ def evaluate(
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measure a model on rendered clips that it was not trained on, or on your own questions."""
+    """Measure a model on rendered clips that it was not trained on, or on your own questions.
+
+    Exit code 1 where media of a FILE cannot be read: the report names them, and they count as wrong.
+    """
     if resume and out is None:
         raise ConfigError("--resume needs the --out directory of the interrupted run")
     of_world = questions != _QUESTIONS or seed or not descriptions or through_files or pairs or empty
-    of_files = format is not None or media or blind or against is not None
+    of_files = format is not None or media or max_bad_fraction or blind or against is not None
     if task == _WORLD and of_files:
-        raise ConfigError("--format, --media, --blind and --against belong to a data file, not to the world")
+        raise ConfigError(
+            "--format, --media, --max-bad-fraction, --blind and --against belong to a data file, not to the world"
+        )
     if task != _WORLD and not Path(task).is_file():
-        raise ConfigError(f"there is no task and no data file {task!r}; the task is {_WORLD}")
+        absence = f"{task} is a directory" if Path(task).is_dir() else f"there is no file {task}"
+        raise ConfigError(
+            f"{absence}; give a data file (see 'videollm data formats'), "
+            f"or {_WORLD!r} for questions about rendered clips"
+        )
     if task != _WORLD and of_world:
         raise ConfigError(
             "--questions, --seed, --pairs and their like belong to the world, not to a data file"
@@ -113,8 +129,8 @@ def evaluate(
         "progress": lambda line: print(line, file=sys.stderr, flush=True),
     }
     if task != _WORLD:
-        shared |= {"format": format, "media": media or (), "blind": blind}
-        _on_file(Path(task), model, against, load, out, shared, as_json=as_json)
+        reading = {"format": format, "media": media or (), "max_bad_fraction": max_bad_fraction}
+        _on_file(Path(task), model, against, load, out, reading, shared | {"blind": blind}, as_json=as_json)
         return
     from ..evaluation.presentation import table
     from ..evaluation.world import evaluate_world
@@ -140,23 +156,32 @@ def _on_file(
     against: str | None,
     load: Callable[[str], VideoLLM],
     out: Path | None,
+    reading: dict[str, Any],
     shared: dict[str, Any],
     *,
     as_json: bool,
 ) -> None:
     """Asks one model, or two, what a data file asks; two leave their answers in a folder each."""
-    from ..evaluation.record_report import as_table, compare_to_dict, write_record_report
-    from ..evaluation.records import evaluate_records
+    from ..evaluation.asked_file import read_asked
+    from ..evaluation.record_presentation import as_table, write_record_report
+    from ..evaluation.record_report import compare_to_dict
+    from ..evaluation.records import evaluate_asked
+
+    asked = read_asked(path, **reading, tell=shared["progress"])
+
+    def measure(name: str, out_dir: Path | None) -> RecordReport:
+        return evaluate_asked(load(name), asked, out_dir=out_dir, name=name, **shared)
 
     if against is None:
-        report = evaluate_records(load(model), path, out_dir=out, name=model, **shared)
-        print(json.dumps(report.to_dict()) if as_json else as_table(report))
-        return
-    places = {"base": against, "tuned": model}
-    base, tuned = (
-        evaluate_records(load(name), path, out_dir=None if out is None else out / place, name=name, **shared)
-        for place, name in places.items()
-    )
-    if out is not None:
-        write_record_report(tuned, out, base)
-    print(json.dumps(compare_to_dict(tuned, base)) if as_json else as_table(tuned, base))
+        report, base = measure(model, out), None
+    else:
+        base = measure(against, out and out / "base")
+        report = measure(model, out and out / "tuned")
+        if out is not None:
+            write_record_report(report, out, base)
+    if as_json:
+        print(json.dumps(report.to_dict() if base is None else compare_to_dict(report, base)))
+    else:
+        print(as_table(report, base))
+    if report.unreadable or (base is not None and base.unreadable):
+        raise typer.Exit(1)

@@ -41,8 +41,7 @@ def export(
         raise ConfigError("give the checkpoint a directory with --out")
     from ..checkpoints.exporting import export_model
 
-    final = run / "final"
-    exported = export_model(final if final.is_dir() else run, out, dtype=dtype, overwrite=overwrite)
+    exported = export_model(run, out, dtype=dtype, overwrite=overwrite)
     if as_json:
         print(json.dumps(dataclasses.asdict(exported), default=str))
         return

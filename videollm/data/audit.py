@@ -16,10 +16,11 @@ from pathlib import Path
 from ..errors import ConfigError, UnreadableVideoError
 from ..model.prompting import IGNORED
 from ..values import FramePlan
-from .problems import Problem
+from .doubts import doubts, repetitions
+from .problems import NO_ROWS, Problem, with_article
 from .reader import Reader
 from .reading import Located, read_records
-from .records import MediaFile, short
+from .records import MediaFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,18 @@ class Audit:
 
     @property
     def bad(self) -> int:
-        """Rows and records that cannot be learnt from."""
-        return len({problem.row for problem in self.problems if problem.severity == "error"})
+        """Rows of which something cannot be learnt from."""
+        return len(self._bad_rows())
 
     @property
     def bad_fraction(self) -> float:
-        """Share of the rows that cannot be learnt from."""
-        good = {located.row for located in self.records}
-        return self.bad / max(1, self.bad + len(good))
+        """Share of the rows of which something cannot be learnt from."""
+        bad = self._bad_rows()
+        return len(bad) / max(1, len(bad | {located.row for located in self.records}))
+
+    def _bad_rows(self) -> set[int]:
+        errors = (problem.row for problem in self.problems if problem.severity == "error")
+        return {row for row in errors if row is not None}
 
 
 def audit_file(
@@ -102,6 +107,8 @@ def audit_file(
         else:
             found.append(one)
             audit.formats[one.format] += 1
+    if not found and not audit.problems:
+        audit.problems.append(Problem(path, 1, NO_ROWS))
     reasons = _read_all(found, reader, audit, progress)
     for located in found:
         problem = _first_problem(located, reasons, reader, audit)
@@ -109,35 +116,36 @@ def audit_file(
             audit.records.append(located)
         else:
             audit.problems.append(located.problem(path, problem))
-    audit.problems += _repetitions(path, audit.records)
+    audit.problems += doubts(path, found)
+    audit.problems += repetitions(path, audit.records)
     audit.problems += _late_events(path, audit)
-    audit.problems.sort(key=lambda problem: problem.line)
+    audit.problems.sort(key=lambda problem: (problem.line, problem.row or 0))
     return audit
 
 
 def _read_all(
     found: Sequence[Located], reader: Reader, audit: Audit, progress: Callable[[int, int], None]
 ) -> dict[MediaFile, str]:
-    """Reads each medium once; returns why those that cannot be read cannot."""
-    lines: dict[MediaFile, int] = {}
+    """Reads each medium once, but for records that lack one; returns why those that cannot be read cannot."""
+    first: dict[MediaFile, Located] = {}
     for located in found:
-        for medium in located.record.media:
-            lines.setdefault(medium, located.line)
+        for medium in located.record.media if not located.missing else ():
+            first.setdefault(medium, located)
     reasons: dict[MediaFile, str] = {}
     # Reading happens in worker processes; the threads only wait for them.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (medium, outcome) in enumerate(
-            zip(lines, pool.map(lambda medium: _read(medium, reader), lines), strict=True), start=1
+            zip(first, pool.map(lambda medium: _read(medium, reader), first), strict=True), start=1
         ):
             if isinstance(outcome, str):
                 reasons[medium] = outcome
             else:
                 audit.plans[medium], notices = outcome
                 audit.problems += [
-                    Problem(audit.path, lines[medium], f"{medium.path}: {notice}", "warning")
+                    first[medium].problem(audit.path, f"{medium.path}: {notice}", "warning")
                     for notice in notices
                 ]
-            progress(done, len(lines))
+            progress(done, len(first))
     return reasons
 
 
@@ -154,12 +162,14 @@ def _first_problem(
     located: Located, reasons: dict[MediaFile, str], reader: Reader, audit: Audit
 ) -> str | None:
     """Returns why a record cannot be learnt from; notes its length if it can."""
+    if located.missing:
+        return located.missing[0]
     for medium in located.record.media:
         if medium in reasons:
             return reasons[medium]
         kind = audit.plans[medium].kind
         if kind != medium.type:
-            return f"{medium.path} is to be a {medium.type}, and is a {kind}"
+            return f"{medium.path} is to be {with_article(medium.type)}, and is {with_article(kind)}"
     layouts = [reader.layout(audit.plans[medium]) for medium in located.record.media]
     prompt = reader.write(located.record, layouts)
     visual = sum(layout.memory + sum(layout.counts) for layout in layouts)
@@ -168,24 +178,6 @@ def _first_problem(
         return f"{len(prompt.input_ids)} tokens ({visual} visual), the context of {reader.name} is {reader.context}"
     audit.lengths.append(Length(visual, learnt, len(prompt.input_ids)))
     return None
-
-
-def _repetitions(path: Path, records: Sequence[Located]) -> list[Problem]:
-    """Conversations that come again, and questions that come again with another answer."""
-    first: dict[tuple[object, ...], Located] = {}
-    problems = []
-    for located in records:
-        record = located.record
-        asked = (record.media, *((turn.role, turn.content) for turn in record.messages[:-1]))
-        before = first.setdefault(asked, located)
-        if before is located:
-            continue
-        same = before.record.answer == record.answer
-        said = (
-            "the same conversation as" if same else f"answers {short(record.answer)} to the same question as"
-        )
-        problems.append(located.problem(path, f"{said} line {before.line}", "warning"))
-    return problems
 
 
 def _late_events(path: Path, audit: Audit) -> list[Problem]:

@@ -17,7 +17,7 @@ from .audit import Audit
 from .reader import Reader
 from .reading import Located
 from .records import MediaFile
-from .summary import figures
+from .summary import table, worst
 
 _THUMBNAILS = 6
 _THUMBNAIL_HEIGHT = 90
@@ -46,18 +46,16 @@ def write_page(audit: Audit, reader: Reader, samples: int = 5, seed: int = 0) ->
         seed: Chooses which.
     """
     chosen = sorted(
-        random.Random(seed).sample(audit.records, min(samples, len(audit.records))), key=lambda one: one.line
+        random.Random(seed).sample(audit.records, min(samples, len(audit.records))),
+        key=lambda one: (one.line, one.row),
     )
-    found = figures(audit)
     rows = "".join(
-        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_told(value))}</td></tr>"
-        for name, value in found.items()
-        if name not in ("file", "problems")
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in table(audit)
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f"<title>{escape(audit.path.name)}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(str(audit.path))}</h1><table>{rows}</table>"
+        f"<h1>{escape(str(audit.path))}</h1><p>As {escape(audit.model)} reads it.</p><table>{rows}</table>"
         f"{_problems(audit)}<h2>Samples</h2>"
         '<p>What the model reads: <span class="learnt">words it learns to say</span>, '
         '<span class="visual">places of visual tokens</span>, and all that it only reads.</p>'
@@ -69,18 +67,19 @@ def _problems(audit: Audit) -> str:
     if not audit.problems:
         return "<h2>Problems</h2><p>None.</p>"
     rows = "".join(
-        f'<tr><td>{problem.line}</td><td class="{problem.severity}">{problem.severity}</td>'
-        f"<td>{escape(problem.message)}</td></tr>"
-        for problem in audit.problems[:_MOST_PROBLEMS]
+        f"<tr><td>{problem.line}</td><td>{problem.row or ''}</td>"
+        f'<td class="{problem.severity}">{problem.severity}</td><td>{escape(problem.message)}</td></tr>'
+        for problem in worst(audit.problems, _MOST_PROBLEMS)
     )
     more = len(audit.problems) - _MOST_PROBLEMS
     rest = f"<p>And {more} more.</p>" if more > 0 else ""
-    return f"<h2>Problems</h2><table><tr><th>Line</th><th></th><th></th></tr>{rows}</table>{rest}"
+    heads = "".join(f"<th>{name}</th>" for name in ("Line", "Record", "Severity", "What is wrong"))
+    return f"<h2>Problems</h2><table><tr>{heads}</tr>{rows}</table>{rest}"
 
 
 def _sample(located: Located, audit: Audit, reader: Reader) -> str:
     record = located.record
-    title = f"line {located.line}: {record.id}" + (f", {record.kind}" if record.kind else "")
+    title = f"{located.place}: {record.id}" + (f", {record.kind}" if record.kind else "")
     pictures = "".join(_thumbnails(medium, reader) for medium in record.media)
     prompt = reader.write(record, [reader.layout(audit.plans[medium]) for medium in record.media])
     written = _written(prompt.input_ids, prompt.labels, reader)
@@ -119,9 +118,3 @@ def _jpeg(frame_HW3: np.ndarray) -> str:
     written = io.BytesIO()
     picture.resize((width, _THUMBNAIL_HEIGHT)).save(written, "JPEG", quality=80)
     return base64.b64encode(written.getvalue()).decode()
-
-
-def _told(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_told(inner)}" for name, inner in value.items()) or "none"
-    return str(value)

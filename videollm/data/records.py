@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..model.prompting import count_marks
 from ..values import Message
-from .problems import RowError
+from .problems import RowError, counted
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -112,7 +112,9 @@ class Record(_Value):
         _check_contents(self.messages)
         marks = sum(count_marks(turn.content) for turn in self.messages if turn.role == "user")
         if marks != len(self.media):
-            raise ValueError(f"{marks} <video> marks for {len(self.media)} media; each medium needs one")
+            raise ValueError(
+                f"{counted(marks, '<video> mark')} for {len(self.media)} media; each medium needs one"
+            )
         if self.options is not None:
             _check_options(self.options, self.messages[-1].content)
         return self

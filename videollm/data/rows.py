@@ -7,14 +7,16 @@ keyed by video) becomes one row for each key, which stands under :data:`KEY`.
 from __future__ import annotations
 
 import csv
-import json
+import dataclasses
+import itertools
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from .json_text import NotJsonError, children, decode, expect_end, skip
 from .problems import Problem
 
 #: Where a row of a keyed file has its key.
@@ -24,7 +26,8 @@ TEXT = "__text__"
 # Lists of rows are sometimes wrapped in a mapping under one of these.
 _WRAPPERS = ("data", "annotations", "samples", "questions", "database")
 _LONGEST_CELL = 1 << 24
-_BLANKS = re.compile(r"[ \t\n\r]*")
+_DELIMITERS = ",;\t"
+_QUOTED = re.compile(r'"[^"]*"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,12 @@ class Row:
     Attributes:
         line: Line it begins in, from 1 (of Parquet, the row).
         fields: What it holds.
+        crowded: Whether other rows begin in its line.
     """
 
     line: int
     fields: dict[str, Any]
-
-
-class _NotJsonError(ValueError):
-    """A stretch of JSON cannot be read; says why and at which place of the text."""
-
-    def __init__(self, reason: str, place: int) -> None:
-        super().__init__(reason)
-        self.place = place
+    crowded: bool = False
 
 
 def read_rows(path: Path) -> Iterator[Row | Problem]:
@@ -78,62 +75,23 @@ class _Lines:
         self._place = place
         return self._line
 
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def _decode(text: str, place: int) -> tuple[Any, int]:
-    """Returns the JSON value that begins at a place, and the place behind it."""
-    try:
-        return _DECODER.raw_decode(text, place)
-    except json.JSONDecodeError as error:
-        raise _NotJsonError(error.msg, error.pos) from error
-    except ValueError as error:
-        raise _NotJsonError(str(error), place) from error
-    except RecursionError as error:
-        raise _NotJsonError("nested too deeply", place) from error
-
-
-def _skip(text: str, place: int) -> int:
-    match = _BLANKS.match(text, place)
-    return match.end() if match else place
-
-
-def _children(text: str, place: int) -> Generator[tuple[str | None, int, Any], None, int]:
-    """Yields key (of a mapping), place and value of each child of a container; returns the place behind it."""
-    keyed = text[place] == "{"
-    closing = "}" if keyed else "]"
-    place = _skip(text, place + 1)
-    if text[place : place + 1] == closing:
-        return place + 1
-    while True:
-        key = None
-        if keyed:
-            key, place = _key(text, place)
-        value, end = _decode(text, place)
-        yield key, place, value
-        place = _skip(text, end)
-        if text[place : place + 1] == closing:
-            return place + 1
-        if text[place : place + 1] != ",":
-            raise _NotJsonError(f"expected ',' or '{closing}'", place)
-        place = _skip(text, place + 1)
-
-
-def _key(text: str, place: int) -> tuple[str, int]:
-    """Returns the key at a place and the place of its value."""
-    key, end = _decode(text, place)
-    colon = _skip(text, end)
-    if not isinstance(key, str) or text[colon : colon + 1] != ":":
-        raise _NotJsonError("expected a key and ':'", place)
-    return key, _skip(text, colon + 1)
+    def column(self, place: int) -> int:
+        """The place's number in its line, from 1."""
+        return place - self._text.rfind("\n", 0, place)
 
 
 def _json(path: Path) -> Iterator[Row | Problem]:
+    """Rows and problems, each with whether its line holds others: a whole file may stand in one."""
+    before, waiting = 0, None
+    for found in itertools.chain(_json_in_order(path), [None]):
+        if waiting is not None:
+            crowded = waiting.line == before or (found is not None and waiting.line == found.line)
+            before = waiting.line
+            yield dataclasses.replace(waiting, crowded=True) if crowded else waiting
+        waiting = found
+
+
+def _json_in_order(path: Path) -> Iterator[Row | Problem]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -141,26 +99,28 @@ def _json(path: Path) -> Iterator[Row | Problem]:
         return
     lines = _Lines(text)
     try:
-        start = _skip(text, 0)
+        start = skip(text, 0)
         if text[start : start + 1] not in ("[", "{"):
-            raise _NotJsonError("expected a list or an object of rows", start)
+            raise NotJsonError("expected a list or an object of rows", start)
         for key, place, value in _rows_of(text, start):
             yield from _as_row(path, lines.at(place), value if key is None else _with_key(key, value))
-    except _NotJsonError as error:
-        yield Problem(path, lines.at(min(error.place, len(text))), f"not JSON from here on: {error}")
+    except NotJsonError as error:
+        place = min(error.place, len(text))
+        said = f"not JSON from here on: {error.told('file')} (column {lines.column(place)})"
+        yield Problem(path, lines.at(place), said)
 
 
 def _rows_of(text: str, start: int) -> Iterator[tuple[str | None, int, Any]]:
     """Yields what stands for the rows in a JSON text: children of a list, of a wrapped one, or of a keyed mapping."""
     if text[start] == "[":
-        end = yield from _children(text, start)
-        _expect_end(text, end)
+        end = yield from children(text, start)
+        expect_end(text, end)
         return
-    _expect_end(text, _decode(text, start)[1])
-    members = list(_children(text, start))
+    expect_end(text, decode(text, start)[1])
+    members = list(children(text, start))
     wrapped = next((place for key, place, value in members if key in _WRAPPERS and _holds_rows(value)), None)
     if wrapped is not None:
-        yield from _children(text, wrapped)
+        yield from children(text, wrapped)
     elif all(isinstance(value, dict) for _, _, value in members):
         yield from members
     else:
@@ -168,14 +128,8 @@ def _rows_of(text: str, start: int) -> Iterator[tuple[str | None, int, Any]]:
 
 
 def _holds_rows(value: Any) -> bool:
-    children = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return bool(children) and all(isinstance(child, dict) for child in children)
-
-
-def _expect_end(text: str, place: int) -> None:
-    rest = _skip(text, place)
-    if rest < len(text):
-        raise _NotJsonError("there is more behind the end", rest)
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return bool(inner) and all(isinstance(child, dict) for child in inner)
 
 
 def _with_key(key: str, value: Any) -> Any:
@@ -196,19 +150,21 @@ def _jsonl(path: Path) -> Iterator[Row | Problem]:
                 text = content.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 if not text:
                     continue
-                value, end = _decode(text, 0)
-                _expect_end(text, end)
+                value, end = decode(text, 0)
+                expect_end(text, end)
             except UnicodeDecodeError:
                 yield Problem(path, number, "not UTF-8")
-            except _NotJsonError as error:
-                yield Problem(path, number, f"not JSON: {error} (character {error.place + 1})")
+            except NotJsonError as error:
+                yield Problem(path, number, f"not JSON: {error.told('line')} (character {error.place + 1})")
             else:
                 yield from _as_row(path, number, value)
 
 
-def _table(path: Path, delimiter: str) -> Iterator[Row | Problem]:
+def _table(path: Path, usual: str) -> Iterator[Row | Problem]:
     csv.field_size_limit(_LONGEST_CELL)
     with path.open("rb") as file:
+        delimiter = _delimiter(file.readline(), usual)
+        file.seek(0)
         texts = (
             content.decode("utf-8-sig" if not number else "utf-8") for number, content in enumerate(file)
         )
@@ -230,6 +186,12 @@ def _table(path: Path, delimiter: str) -> Iterator[Row | Problem]:
             yield Problem(path, line, f"not a table from here on: {error}")
         except UnicodeDecodeError as error:
             yield Problem(path, reader.line_num + 1, f"not UTF-8 from here on ({error.reason})")
+
+
+def _delimiter(header: bytes, usual: str) -> str:
+    """What stands most often between the names of columns; spreadsheets of many countries write semicolons."""
+    bare = _QUOTED.sub("", header.decode("utf-8", errors="replace"))
+    return max(usual + _DELIMITERS, key=bare.count)
 
 
 def _csv(path: Path) -> Iterator[Row | Problem]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .audit import Audit
+from .problems import Problem, counted
 
 _MOST_SHOWN = 50
 
@@ -41,7 +42,12 @@ def figures(audit: Audit) -> dict[str, Any]:
             "learnt": spread([length.learnt for length in audit.lengths]),
         },
         "problems": [
-            {"line": problem.line, "severity": problem.severity, "message": problem.message}
+            {
+                "line": problem.line,
+                "row": problem.row,
+                "severity": problem.severity,
+                "message": problem.message,
+            }
             for problem in audit.problems
         ],
     }
@@ -59,27 +65,41 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def as_text(audit: Audit) -> str:
-    """Returns what was found, for the shell: figures first, then the problems."""
+def table(audit: Audit) -> list[tuple[str, str]]:
+    """Returns the figures for people, each with what it is called."""
     found = figures(audit)
     tokens = found["tokens"]
-    lines = [
-        f"{found['file']}, as {found['model']} reads it",
-        f"  records        {found['records']}  ({_listed(found['formats'])})",
-        f"  bad rows       {found['bad_rows']}  ({audit.bad_fraction:.1%})",
-        f"  kinds          {_listed(found['kinds'])}",
-        f"  media          {found['videos']} videos, {found['images']} images",
-        f"  video seconds  {_spread(found['video_seconds'])}",
-        f"  answers        {_spread(found['answers_learnt'])}  a record, to be learnt",
-        f"  tokens         {_spread(tokens['conversation'])}  a record; the context is {tokens['context']}",
-        f"    visual       {_spread(tokens['visual'])}",
-        f"    learnt       {_spread(tokens['learnt'])}",
-        f"  problems       {found['errors']} errors, {found['warnings']} warnings",
-        *(f"  {problem}" for problem in audit.problems[:_MOST_SHOWN]),
+    return [
+        ("records", f"{found['records']}  ({_listed(found['formats'])})"),
+        ("bad rows", f"{found['bad_rows']}  ({audit.bad_fraction:.1%})"),
+        ("kinds", _listed(found["kinds"])),
+        ("media", f"{counted(found['videos'], 'video')}, {counted(found['images'], 'image')}"),
+        ("video seconds", _spread(found["video_seconds"])),
+        ("answers", f"{_spread(found['answers_learnt'])} (of a record, to be learnt)"),
+        ("tokens", f"{_spread(tokens['conversation'])} (of a record; the context is {tokens['context']})"),
+        ("visual tokens", _spread(tokens["visual"])),
+        ("learnt tokens", _spread(tokens["learnt"])),
+        ("problems", f"{counted(found['errors'], 'error')}, {counted(found['warnings'], 'warning')}"),
     ]
+
+
+def as_text(audit: Audit) -> str:
+    """Returns what was found, for the shell: figures first, then the problems."""
+    lines = [f"{audit.path}, as {audit.model} reads it"]
+    lines += [f"  {name:<14} {value}" for name, value in table(audit)]
+    lines += [f"  {problem}" for problem in worst(audit.problems, _MOST_SHOWN)]
     if len(audit.problems) > _MOST_SHOWN:
         lines.append(f"  and {len(audit.problems) - _MOST_SHOWN} more; --json lists all")
     return "\n".join(lines)
+
+
+def worst(problems: Sequence[Problem], most: int) -> list[Problem]:
+    """Returns at most so many problems in their order, warnings only as far as the errors leave room."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    room = max(0, most - len(errors))
+    warnings = [problem for problem in problems if problem.severity == "warning"]
+    chosen = {id(problem) for problem in (*errors[:most], *warnings[:room])}
+    return [problem for problem in problems if id(problem) in chosen]
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ..data.problems import Problem
 from ..errors import DataError
 from .metrics import Interval, grouped_mean_interval, paired_interval, wilson_interval
 from .record_rows import RecordRow
-from .tables import align, percent, percent_gain, percent_range, without_nan
+from .tables import without_nan
 from .text_metrics import cider_d
 
 ALL = "all"
@@ -58,25 +56,46 @@ class RecordReport:
         settings: What was tested and how.
         scores: Of each kind in alphabetical order, then of all records.
         rows: The answers.
+        unreadable: Why media cannot be read, of each record that has such.
+        left_out: Why rows of the file were not asked.
     """
 
     settings: dict[str, Any]
     scores: tuple[RecordScore, ...]
     rows: tuple[RecordRow, ...]
+    unreadable: tuple[Problem, ...] = ()
+    left_out: tuple[Problem, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the figures as plain JSON types, without the rows; what was not asked is ``None``."""
+        """Returns the figures and what was in their way as plain JSON types; what was not asked is ``None``."""
         return {
             "settings": self.settings,
             "scores": [without_nan(dataclasses.asdict(score)) for score in self.scores],
+            "unreadable": [_located(problem) for problem in self.unreadable],
+            "left_out": [_located(problem) for problem in self.left_out],
         }
 
 
-def summarise_records(rows: Sequence[RecordRow], settings: dict[str, Any]) -> RecordReport:
-    """Adds rows up, by kind and over all."""
+def summarise_records(
+    rows: Sequence[RecordRow],
+    settings: dict[str, Any],
+    *,
+    unreadable: Sequence[Problem] = (),
+    left_out: Sequence[Problem] = (),
+) -> RecordReport:
+    """Adds rows up, by kind and over all.
+
+    Args:
+        rows: The answers.
+        settings: What was tested and how.
+        unreadable: Why media cannot be read, of each record that has such.
+        left_out: Why rows of the file were not asked.
+    """
     kinds = sorted({row.kind for row in rows})
     scores = [_score(kind, [row for row in rows if row.kind == kind]) for kind in kinds]
-    return RecordReport(settings, (*scores, _score(ALL, rows)), tuple(rows))
+    return RecordReport(
+        settings, (*scores, _score(ALL, rows)), tuple(rows), tuple(unreadable), tuple(left_out)
+    )
 
 
 def compare(tuned: RecordReport, base: RecordReport) -> dict[str, Interval]:
@@ -98,44 +117,10 @@ def compare(tuned: RecordReport, base: RecordReport) -> dict[str, Interval]:
     return gains
 
 
-def as_table(report: RecordReport, base: RecordReport | None = None) -> str:
-    """Returns the figures as lines of text for a terminal, beside those of another model if there is one."""
-    gains = compare(report, base) if base is not None else {}
-    has_blind = not math.isnan(report.scores[-1].blind.value)
-    has_times = any(not math.isnan(score.iou.value) for score in report.scores)
-    head = ["kind", "asked", "right", "95 %", "normalised", "F1", "ROUGE-L", "CIDEr-D"]
-    head += ["IoU"] if has_times else []
-    head += ["blind", "seeing - blind"] if has_blind else []
-    head += ["base", "tuned - base"] if base is not None else []
-    lines = [head]
-    for number, score in enumerate(report.scores):
-        cells = [score.kind, str(score.asked), percent(score.right.value), percent_range(score.right)]
-        cells += [percent(score.normalised.value), percent(score.f1.value), percent(score.rouge_l.value)]
-        cells += [f"{score.cider_d:.2f}"]
-        cells += [percent(score.iou.value)] if has_times else []
-        cells += [percent(score.blind.value), percent_gain(score.gain)] if has_blind else []
-        if base is not None:
-            cells += [percent(base.scores[number].right.value), percent_gain(gains[score.kind])]
-        lines.append(cells)
-    texts = align(lines)
-    unreadable = report.scores[-1].unreadable
-    note = [f"{unreadable} records count as wrong: their media cannot be read"] if unreadable else []
-    return "\n".join([texts[0], "-" * max(map(len, texts)), *texts[1:], *note])
-
-
 def compare_to_dict(tuned: RecordReport, base: RecordReport) -> dict[str, Any]:
     """Returns both models' figures and the gains as plain JSON types."""
     gains = {kind: dataclasses.asdict(gain) for kind, gain in compare(tuned, base).items()}
     return {"tuned": tuned.to_dict(), "base": base.to_dict(), "gains": without_nan(gains)}
-
-
-def write_record_report(report: RecordReport, directory: Path, base: RecordReport | None = None) -> None:
-    """Writes ``report.json`` and ``report.md``."""
-    facts = report.to_dict() if base is None else compare_to_dict(report, base)
-    (directory / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
-    text = f"# Answers to {report.settings['file']}\n\n```text\n{as_table(report, base)}\n```\n\n{settings}\n"
-    (directory / "report.md").write_text(text, encoding="utf-8")
 
 
 def _score(kind: str, rows: Sequence[RecordRow]) -> RecordScore:
@@ -155,6 +140,10 @@ def _score(kind: str, rows: Sequence[RecordRow]) -> RecordScore:
         gain=paired_interval([row.right for row in blind], [row.blind_right is True for row in blind]),
         unreadable=sum(row.problem is not None for row in rows),
     )
+
+
+def _located(problem: Problem) -> dict[str, Any]:
+    return {"line": problem.line, "row": problem.row, "problem": problem.message}
 
 
 def _mean(values: Sequence[float]) -> Interval:

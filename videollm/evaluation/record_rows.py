@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
+from ..data.reading import Located
 from ..data.records import Record
 from .spans import find_stretches, temporal_iou
 from .text_metrics import exact_match, normalised_match, rouge_l, token_f1
 
 #: Kind of records that name none.
-NO_KIND = "none"
+NO_KIND = "(no kind)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class RecordRow:
         blind_got: The same model's answer on another record's media; ``None`` if not asked.
         blind_right: Whether that is right.
         problem: Why the media cannot be read; such an answer is wrong.
+        line: Line of the data file; ``None`` of a record that comes from none.
+        media: What was looked at, as records say it.
     """
 
     index: int
@@ -49,6 +54,9 @@ class RecordRow:
     blind_got: str | None
     blind_right: bool | None
     problem: str | None
+    # Earlier versions left rows without these.
+    line: int | None = None
+    media: tuple[dict[str, Any], ...] = ()
 
 
 def score_record(
@@ -81,4 +89,20 @@ def score_record(
         blind_got=blind_got,
         blind_right=None if blind_got is None else exact_match(blind_got, expected),
         problem=problem,
+        media=_media(record),
     )
+
+
+def placed(row: RecordRow, located: Located) -> RecordRow:
+    """Returns a row with what its record says of itself, which rows of earlier versions lack or say otherwise.
+
+    Args:
+        row: The row.
+        located: Its record.
+    """
+    record = located.record
+    return dataclasses.replace(row, kind=record.kind or NO_KIND, line=located.line, media=_media(record))
+
+
+def _media(record: Record) -> tuple[dict[str, Any], ...]:
+    return tuple(medium.model_dump(exclude_none=True) for medium in record.media)

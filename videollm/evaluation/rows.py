@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -122,4 +123,15 @@ class RowFile(Generic[R]):
     def append(self, row: R) -> None:
         """Writes one row."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(row)) + "\n")  # type: ignore[call-overload]
+            file.write(_line(row))
+
+    def replace(self, rows: Sequence[R]) -> None:
+        """Writes these rows instead of those that are there."""
+        # In one move: who is killed in between has the old rows or the new ones.
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(map(_line, rows)), encoding="utf-8")
+        partial.replace(self._path)
+
+
+def _line(row: Any) -> str:
+    return json.dumps(dataclasses.asdict(row)) + "\n"

@@ -7,13 +7,14 @@ name a video without its folder or ending. :mod:`videollm.data.reading` chooses 
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...model.prompting import escape_marks
-from ..problems import RowError
+from ..problems import RowError, counted, with_article
 from ..records import short
 from ..rows import Row
 
@@ -22,6 +23,8 @@ Fields = dict[str, Any]
 MediaType = Literal["video", "image"]
 
 MARK = "<video>"
+#: Under these most formats name media.
+MEDIA_KEYS = ("video", "videos", "image", "images")
 _TAG = re.compile(r"<(video|image)>")
 _REMOTE = re.compile(r"^(?:https?|ftp|s3|gs|hf|hdfs|data):", re.IGNORECASE)
 _SPEAKERS = {
@@ -120,13 +123,15 @@ def medium(path: Any, type: MediaType, *others: str, start_s: Any = None, end_s:
     """
     if isinstance(path, list):
         raise RowError(
-            f"a {type} must be one file, got a list of {len(path)}; write the frames into a video first"
+            f"{with_article(type)} must be one file, got a list of {len(path)}; write the frames into a video first"
         )
     if not isinstance(path, str) or not path.strip():
-        raise RowError(f"a {type} must be the path of a file, got {short(path)}")
+        raise RowError(f"{with_article(type)} must be the path of a file, got {short(path)}")
     path = path.removeprefix("file://")
     if _REMOTE.match(path):
-        raise RowError(f"a {type} must be a file on this machine, got {short(path)}; download it first")
+        raise RowError(
+            f"{with_article(type)} must be a file on this machine, got {short(path)}; download it first"
+        )
     if path.lower().endswith(_IMAGE_ENDINGS):  # VideoLLaMA2 lists images under "video"
         type, start_s, end_s = "image", None, None
     return {"type": type, "path": [path, *others], "start_s": start_s, "end_s": end_s}
@@ -162,12 +167,20 @@ def turn_of(role: Any, content: Any, trained: Any = None) -> Fields:
     """
     if not isinstance(role, str) or role not in _SPEAKERS:
         raise RowError(f"a message is from one of {', '.join(_SPEAKERS)}, got {short(role)}")
+    if _SPEAKERS[role] == "assistant":
+        content = answer_text(content)
     if not isinstance(content, str):
         raise RowError(f"what a message says must be a text, got {short(content)}")
     turn: Fields = {"role": _SPEAKERS[role], "content": content}
     if trained is not None and turn["role"] == "assistant":
         turn["train"] = bool(trained)
     return turn
+
+
+def answer_text(answer: Any) -> Any:
+    """Returns an answer as it is said: questions that count have numbers as answers, which are said in digits."""
+    is_number = type(answer) is int or (type(answer) is float and math.isfinite(answer))
+    return str(answer) if is_number else answer
 
 
 def turns_of(pairs: Iterable[tuple[Any, Any]]) -> list[Fields]:
@@ -178,15 +191,28 @@ def turns_of(pairs: Iterable[tuple[Any, Any]]) -> list[Fields]:
     """
     turns: list[Fields] = []
     for question, answer in pairs:
-        for role, name, content in (("user", "question", question), ("assistant", "answer", answer)):
-            if not isinstance(content, str):
-                raise RowError(f"a {name} must be a text, got {short(content)}")
-            turns.append({"role": role, "content": escape_marks(content) if role == "user" else content})
+        if not isinstance(question, str):
+            raise RowError(f"the question must be a text, got {short(question)}")
+        said = answer_text(answer)
+        if not isinstance(said, str):
+            raise RowError(f"the answer must be a text or a number, got {short(answer)}")
+        turns.append({"role": "user", "content": escape_marks(question)})
+        turns.append({"role": "assistant", "content": said})
     return turns
 
 
 def show_first(turns: list[Fields], media: Sequence[Fields]) -> Fields:
-    """Returns fields of a record whose media all stand before the first thing that the user says."""
+    """Returns fields of a record whose media all stand before the first thing that the user says.
+
+    Raises:
+        RowError: The user says more tags than there are media; as many may be a question about the word.
+    """
+    tags = sum(len(_TAG.findall(turn["content"])) for turn in turns if turn["role"] == "user")
+    if tags > len(media):
+        raise RowError(
+            f"{counted(tags, 'tag')} for {counted(len(media), media[0]['type'])}; leave them out of the question, "
+            f"the {media[0]['type']} stands before it"
+        )
     first = next((turn for turn in turns if turn["role"] == "user"), None)
     if first is not None and media:
         first["content"] = f"{MARK}\n" * len(media) + first["content"]
@@ -210,7 +236,7 @@ def show_at_tags(turns: list[Fields], videos: list[Fields], images: list[Fields]
     for type, given in (("video", videos), ("image", images)):
         if tags.count(type) != len(given):
             raise RowError(
-                f"{tags.count(type)} tags for {len(given)} {type}s; each needs one where it stands"
+                f"{counted(tags.count(type), 'tag')} for {counted(len(given), type)}; each needs one where it stands"
             )
     waiting = {"video": iter(videos), "image": iter(images)}
     for turn in turns:

@@ -45,11 +45,14 @@ def choice(fields: Fields, question: str, options: list[Any], answer: Any, video
         video: Fields of the medium.
 
     Raises:
-        RowError: The answer names none of the options, or there are too few or too many.
+        RowError: The answer names none of the options, two are the same, or there are too few or too many.
     """
     texts = [_LETTERED.sub("", str(option)).strip() for option in options]
     if not 2 <= len(texts) <= len(string.ascii_uppercase):
         raise RowError(f"a choice needs 2 to {len(string.ascii_uppercase)} options, got {len(texts)}")
+    again = next((text for text in texts if texts.count(text) > 1), None)
+    if again is not None:
+        raise RowError(f"the options must differ, got {short(again)} {texts.count(again)} times")
     letters = list(string.ascii_uppercase[: len(texts)])
     right = _right(answer, texts, letters)
     asked = "\n".join([question, *(f"{letter}) {text}" for letter, text in zip(letters, texts, strict=True))])

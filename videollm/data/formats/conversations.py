@@ -76,8 +76,15 @@ def _read_messages(row: Row) -> Iterator[Fields]:
 
 
 def _read_exchanges(row: Row) -> Iterator[Fields]:
-    pairs = [[said.get("human"), said.get("assistant")] for said in objects_of(row.fields, "conversation")]
-    yield _record(row, _pairs(pairs))
+    exchanges = objects_of(row.fields, "conversation")
+    for number, said in enumerate(exchanges):
+        if not ("human" in said and "assistant" in said):
+            keys = ", ".join(map(str, said)) or "nothing"
+            raise RowError(
+                f"conversation.{number} must have human and assistant, got {keys}; "
+                "LLaVA's turns of from and value stand under conversations"
+            )
+    yield _record(row, _pairs([[said["human"], said["assistant"]] for said in exchanges]))
 
 
 def _read_query(row: Row) -> Iterator[Fields]:

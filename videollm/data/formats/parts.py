@@ -13,7 +13,19 @@ from ...model.prompting import escape_marks
 from ..problems import RowError
 from ..records import short
 from ..rows import Row
-from .base import MARK, Fields, Format, MediaType, has, medium, named, objects_of, show_at_tags, turn_of
+from .base import (
+    MARK,
+    Fields,
+    Format,
+    MediaType,
+    answer_text,
+    has,
+    medium,
+    named,
+    objects_of,
+    show_at_tags,
+    turn_of,
+)
 
 _TYPES: dict[str, MediaType] = {
     "video": "video",
@@ -42,7 +54,8 @@ def _read(row: Row) -> Iterator[Fields]:
         if isinstance(content, dict):
             content = [content]
         if not isinstance(content, list):
-            content = [{"type": "text", "text": content}]
+            text = answer_text(content) if said.get("role") == "assistant" else content
+            content = [{"type": "text", "text": text}]
         texts = "".join(_text(part, media, said.get("role")) for part in content)
         turns.append(turn_of(said.get("role"), texts, said.get("weight")))
     if any(_PLACEHOLDER in one["path"] for one in media):
@@ -83,7 +96,7 @@ def _fill(fields: Fields, media: list[Fields]) -> None:
 
 def _read_tarsier_1(row: Row) -> Iterator[Fields]:
     text = row.fields["text"]
-    prompt, response = text.get("prompt"), text.get("response")
+    prompt, response = text.get("prompt"), answer_text(text.get("response"))
     if not isinstance(prompt, str) or not isinstance(response, str):
         raise RowError(f"text must have a prompt and a response, got {short(text)}")
     # Some prompts are whole: "USER: <video> why? ASSISTANT: Answer: (".
