@@ -39,7 +39,7 @@ def write_card(run_dir: Path) -> None:
         f"{base} after {settings['steps']} steps of {_stage(settings)}.\n",
         _USE.format(directory=run_dir / "final"),
         "## Measured\n",
-        _figures(RunLog(run_dir).events()),
+        _figures(RunLog(run_dir).events(), (settings.get("held_out") or {}).get("path")),
         "## Learnt from\n",
         _data(record["data"]),
         *_samples(read_samples(run_dir)),
@@ -58,13 +58,14 @@ def _stage(settings: Mapping[str, Any]) -> str:
     return f"stage 2 (questions and answers), {adapter}{over}"
 
 
-def _figures(events: Sequence[Mapping[str, Any]]) -> str:
+def _figures(events: Sequence[Mapping[str, Any]], held_out: str | None) -> str:
     measured = [event["evaluation"] for event in events if "evaluation" in event]
     losses = [event["loss"] for event in events if "loss" in event]
     figures = [("training loss", losses[0], losses[-1])] if losses else []
     if measured:
         first, last = measured[0], measured[-1]
-        figures += [(f"held out: {name}", first[name], last[name]) for name in last if name in first]
+        test = held_out or "the pocket world's test"
+        figures += [(f"{test}: {name}", first[name], last[name]) for name in last if name in first]
     rows = [(name, f"{before:.3f}", f"{after:.3f}") for name, before, after in figures]
     return _table(("", "before", "after"), rows)
 
@@ -84,7 +85,8 @@ def _samples(samples: Sequence[Mapping[str, Any]]) -> list[str]:
     if not samples:
         return []
     names = ("question", "expected", "before", "after")
-    return ["## Samples\n", _table(names, [[sample.get(name) for name in names] for sample in samples])]
+    rows = [(", ".join(sample["media"]), *(sample.get(name) for name in names)) for sample in samples]
+    return ["## Samples\n", _table(("media", *names), rows)]
 
 
 def _how(record: Mapping[str, Any]) -> str:

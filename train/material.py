@@ -146,8 +146,8 @@ class RecordMaterial:
         count = min(SAMPLES, len(records))
         chosen = [records[number * len(records) // count] for number in range(count)]
         return [
-            Sample(row.question, row.expected, row.got)
-            for row in ask_records(self._model, chosen, encode=self._encode)
+            Sample(row.question, row.expected, row.got, tuple(Path(one.path).name for one in record.media))
+            for record, row in zip(chosen, ask_records(self._model, chosen, encode=self._encode), strict=True)
         ]
 
     def _encode(self, medium: MediaFile) -> EncodedVideo:

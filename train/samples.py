@@ -26,6 +26,7 @@ def keep_samples(run_dir: Path, moment: str, samples: Sequence[Sample]) -> None:
     before = [row.get("before") for row in kept] if moment == "after" else [None] * len(samples)
     rows = [
         {
+            "media": list(sample.media),
             "question": sample.question,
             "expected": sample.expected,
             "before": before[number],
@@ -39,7 +40,7 @@ def keep_samples(run_dir: Path, moment: str, samples: Sequence[Sample]) -> None:
 
 
 def read_samples(run_dir: Path) -> list[dict[str, Any]]:
-    """Returns the rows of a run's ``samples.json``: ``question``, ``expected``, ``before`` and ``after``."""
+    """Returns the rows of a run's ``samples.json``: ``media``, ``question``, ``expected``, ``before`` and ``after``."""
     path = run_dir / _FILE
     rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
     return rows

@@ -30,11 +30,19 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A question, the right answer, and the model's."""
+    """A question, the right answer, and the model's.
+
+    Attributes:
+        question: What is asked.
+        expected: The right answer.
+        answer: The model's.
+        media: Names of the files that it is asked about; none of clips that are no files.
+    """
 
     question: str
     expected: str
     answer: str
+    media: tuple[str, ...] = ()
 
 
 class Task(Protocol):

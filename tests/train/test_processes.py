@@ -205,6 +205,8 @@ def test_a_run_leaves_what_says_what_it_was(whole, folder):
     card = (whole / "final" / "README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
     assert front["base_model"] == yaml.safe_load((folder / "tune.yaml").read_text())["model"]
-    assert "| held out: right |" in card
+    assert f"| {folder / 'good.jsonl'}: right |" in card
+    assert [sample["media"] for sample in samples] == [["0.mp4"], ["1.mp4"], ["0.mp4", "1.mp4"], []]
+    assert "| 0.mp4, 1.mp4 |" in card
     assert "good.jsonl" in card
     assert samples[0]["question"].split("\n")[-1] in card

@@ -162,12 +162,15 @@ def _on_file(
     as_json: bool,
 ) -> None:
     """Asks one model, or two, what a data file asks; two leave their answers in a folder each."""
+    from ..checkpoints import find_model
     from ..evaluation.asked_file import read_asked
     from ..evaluation.record_presentation import as_table, write_record_report
     from ..evaluation.record_report import compare_to_dict
     from ..evaluation.records import evaluate_asked
 
     asked = read_asked(path, **reading, tell=shared["progress"])
+    for name in (model, *([against] if against else ())):
+        find_model(name)  # a misspelt one is told now, not after the other has answered
 
     def measure(name: str, out_dir: Path | None) -> RecordReport:
         return evaluate_asked(load(name), asked, out_dir=out_dir, name=name, **shared)
