@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -47,7 +46,7 @@ class Interruption:
         self.asked = number
         signal.signal(number, self._before[number])
         # Not printed: what is interrupted may be a print.
-        os.write(sys.stderr.fileno(), _LINE.encode())
+        os.write(2, _LINE.encode())
 
 
 def be_a_helper() -> None:
