@@ -54,6 +54,9 @@ class Regression:
     def samples(self):
         return [Sample("1 + 1?", "2", f"{float(self.model[0].weight.detach().sum()):.6f}")]
 
+    def finish(self):
+        pass
+
     def facts(self):
         return [{"numbers": "drawn"}]
 
